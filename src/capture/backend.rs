@@ -1,0 +1,141 @@
+//! What a live source of packets must do. The packet loop lives once, in `handle`, above it.
+
+use crate::bpf::Program;
+use crate::linktype::Dlt;
+use crate::packet::RawPacket;
+use crate::timestamp::Precision;
+use std::os::fd::RawFd;
+
+/// Settings of `pcap_set_*` before activation.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Device name as given to `pcap_create` (`None` and `"any"` are the same).
+    pub device: Option<Vec<u8>>,
+    /// Snapshot length; 0 or less, or above `MAXIMUM_SNAPLEN` (262,144), means the maximum.
+    pub snaplen: i32,
+    /// Promiscuous mode.
+    pub promisc: bool,
+    /// 802.11 monitor mode.
+    pub rfmon: bool,
+    /// Packet buffer timeout in milliseconds; 0 waits for ever, negative as 0.
+    pub timeout_ms: i32,
+    /// Deliver packets as they arrive.
+    pub immediate: bool,
+    /// Kernel buffer in bytes; 0 is the default (2 MiB).
+    pub buffer_size: u32,
+    /// Time stamp type, `PCAP_TSTAMP_*`.
+    pub tstamp_type: i32,
+    /// Time stamp precision.
+    pub precision: Precision,
+    /// Ethernet protocol to bind to (`pcap_set_protocol_linux`), host order; 0 is all.
+    pub protocol: i32,
+    /// Nonblocking mode asked for before activation.
+    pub nonblock: bool,
+}
+
+/// A failure of a live source: libpcap's status code and its words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CaptureError {
+    /// `PCAP_ERROR_*`, negative.
+    pub status: i32,
+    /// Text for `pcap_geterr`; may be empty where the status says all.
+    pub message: String,
+}
+
+/// An activation that went well, perhaps with a warning.
+pub struct Activated {
+    /// The source.
+    pub backend: Box<dyn Backend>,
+    /// 0 or a positive `PCAP_WARNING_*`.
+    pub warning: i32,
+    /// Text that goes with it.
+    pub message: String,
+}
+
+/// What [`Backend::fill`] came back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Packets are ready for [`Backend::next_packet`].
+    Ready,
+    /// The packet buffer timeout expired, or the source is nonblocking and has none.
+    Empty,
+    /// A signal or [`Waker::wake`] ended the wait; the caller looks at its break flag.
+    Interrupted,
+}
+
+/// Which packets are wanted (`pcap_setdirection`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Both.
+    #[default]
+    InOut,
+    /// Received by the host.
+    In,
+    /// Sent by the host.
+    Out,
+}
+
+/// Counters of `pcap_stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Packets that passed the filter.
+    pub received: u32,
+    /// Packets dropped for want of buffer space.
+    pub dropped: u32,
+    /// Packets dropped by the interface.
+    pub if_dropped: u32,
+}
+
+/// Ends a sleeping [`Backend::fill`] from another thread or a signal handler.
+pub trait Waker: Send + Sync {
+    /// Async-signal-safe; may be called at any time, any number of times.
+    fn wake(&self);
+}
+
+/// An activated live source.
+///
+/// Userland filtering, where the source cannot filter itself, is the backend's business:
+/// packets that [`Backend::next_packet`] returns have passed the filter. No method may allocate
+/// or make a system call per packet.
+pub trait Backend: Send {
+    /// Current link-layer type.
+    fn linktype(&self) -> Dlt;
+    /// Types that [`Backend::set_linktype`] takes, the default first.
+    fn linktypes(&self) -> &[Dlt];
+    /// Changes the link-layer type; the caller has checked it against the list.
+    fn set_linktype(&mut self, dlt: Dlt) -> Result<(), CaptureError>;
+    /// Effective snapshot length.
+    fn snaplen(&self) -> i32;
+    /// Precision of the time stamps it gives.
+    fn precision(&self) -> Precision;
+    /// How filters for it must be compiled.
+    fn live_target(&self) -> crate::filter::LiveTarget;
+    /// Makes packets ready: waits no longer than the timeout, not at all when nonblocking.
+    fn fill(&mut self) -> Result<Fill, CaptureError>;
+    /// The next packet that is ready, or `None` when [`Backend::fill`] must be called again.
+    /// Its bytes stay valid until the next call of either.
+    fn next_packet(&mut self) -> Option<RawPacket>;
+    /// Sends one frame; returns the bytes sent.
+    fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError>;
+    /// Counters since activation.
+    fn stats(&mut self) -> Result<Stats, CaptureError>;
+    /// Replaces the filter; no packet that only the old one accepted is returned afterwards.
+    fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError>;
+    /// Restricts the direction.
+    fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError>;
+    /// Nonblocking mode.
+    fn nonblock(&self) -> Result<bool, CaptureError>;
+    /// Sets nonblocking mode.
+    fn set_nonblock(&mut self, on: bool) -> Result<(), CaptureError>;
+    /// `pcap_fileno`; -1 where there is none.
+    fn fileno(&self) -> RawFd;
+    /// `pcap_get_selectable_fd`; -1 where there is none.
+    fn selectable_fd(&self) -> RawFd;
+    /// `pcap_get_required_select_timeout`, microseconds.
+    fn required_select_timeout(&self) -> Option<i64> {
+        None
+    }
+    /// What ends a wait in [`Backend::fill`].
+    fn waker(&self) -> std::sync::Arc<dyn Waker>;
+}

@@ -1,0 +1,5 @@
+//! Live capture: backends behind one trait.
+
+mod backend;
+
+pub use backend::*;

@@ -1,0 +1,12 @@
+//! The filter compiler: text -> tokens -> AST -> boolean tree of tests -> CFG -> optimized CFG -> program.
+//!
+//! Pure: whatever it must ask the system (hosts, ports, networks, Ethernet addresses) it asks its
+//! [`Resolver`].
+
+pub mod ast;
+pub mod cond;
+mod options;
+pub mod resolve;
+
+pub use options::{LiveTarget, Options};
+pub use resolve::Resolver;

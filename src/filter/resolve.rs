@@ -1,0 +1,41 @@
+//! How the compiler asks for names.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Transport protocols a service name was found for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortProto {
+    /// TCP only.
+    Tcp,
+    /// UDP only.
+    Udp,
+    /// The same number for both, or for neither in particular (libpcap's `PROTO_UNDEF`).
+    Any,
+    /// Some other protocol, by its IP protocol number (for example SCTP).
+    Other(u8),
+}
+
+/// Addresses of one host name, in the order the system gave them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostAddrs {
+    /// IPv4 addresses.
+    pub v4: Vec<Ipv4Addr>,
+    /// IPv6 addresses.
+    pub v6: Vec<Ipv6Addr>,
+}
+
+/// Look-ups the compiler needs. The production implementation asks the system's databases;
+/// tests give tables.
+pub trait Resolver {
+    /// Addresses of a host name (getaddrinfo); `None` when unknown.
+    fn host(&self, name: &str) -> Option<HostAddrs>;
+    /// Ethernet address of a name (/etc/ethers).
+    fn ether(&self, name: &str) -> Option<[u8; 6]>;
+    /// Network number of a name (/etc/networks), as libpcap's `pcap_nametonetaddr`: host order,
+    /// not shifted.
+    fn network(&self, name: &str) -> Option<u32>;
+    /// Port number and protocol of a service name, as `pcap_nametoport`.
+    fn port(&self, name: &str) -> Option<(u16, PortProto)>;
+    /// IP protocol number of a name, as `pcap_nametoproto`.
+    fn ip_proto(&self, name: &str) -> Option<u8>;
+}

@@ -1,0 +1,13 @@
+//! libpcap's C ABI written anew in Rust.
+//!
+//! The modules are layers; each uses only what stands below it in this list
+//! (see docs/ARCHITECTURE.md):
+//!
+//! `capi` > `handle` > `capture`, `savefile`, `device` > `filter` > `bpf` > base > `sys`.
+
+pub mod bpf;
+pub mod capture;
+pub mod filter;
+pub mod linktype;
+pub mod packet;
+pub mod timestamp;
