@@ -1,7 +1,21 @@
 //! The classic BPF machine. Knows nothing of the filter language.
+//!
+//! One program, several ways to run it, and the same verdict from all:
+//!
+//! - [`interpret`] takes instructions as they are and is safe on any;
+//! - [`validate`] is `bpf_validate`, [`check`] is what generated code and kernels ask for;
+//! - [`image`] and [`dump`] print.
 
+mod aux;
+mod image;
 mod insn;
+mod interpreter;
 mod program;
+mod validate;
 
+pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
+pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
+pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};
 pub use program::Program;
+pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

@@ -1,6 +1,6 @@
 //! A sequence of instructions.
 
-use super::Insn;
+use super::{Insn, InvalidProgram};
 
 /// A classic BPF program as a compiler made it or a caller handed it in.
 ///
@@ -20,5 +20,30 @@ impl Program {
     /// The instructions.
     pub fn insns(&self) -> &[Insn] {
         &self.insns
+    }
+
+    /// The instructions, as a mutable slice: for rewrites before they go to a kernel.
+    pub fn insns_mut(&mut self) -> &mut [Insn] {
+        &mut self.insns
+    }
+
+    /// Number of instructions.
+    pub fn len(&self) -> usize {
+        self.insns.len()
+    }
+
+    /// Whether there are no instructions; such a program rejects everything.
+    pub fn is_empty(&self) -> bool {
+        self.insns.is_empty()
+    }
+
+    /// `bpf_validate`'s verdict: see [`validate`](super::validate).
+    pub fn is_valid(&self) -> bool {
+        super::validate(&self.insns)
+    }
+
+    /// The strict verdict: see [`check`](super::check).
+    pub fn check(&self) -> Result<(), InvalidProgram> {
+        super::check(&self.insns)
     }
 }

@@ -1,0 +1,243 @@
+//! The interpreter for instructions as they are: trusts nothing.
+
+use super::{Aux, Insn, op};
+
+/// Instructions that backward jumps may repeat in one run before the packet is rejected.
+///
+/// Loops are legal: `ip6 protochain` walks a header chain with one. The longest chain that fits
+/// into 262,144 bytes takes about a million steps.
+pub const LOOP_FUEL: u32 = 1 << 21;
+
+/// Most instructions that a program without a stated length can have.
+const MAX_UNSIZED: usize = 1 << 24;
+
+/// Runs a program on a packet; returns the accepted length, 0 for a reject.
+///
+/// `packet` is what was captured, `wirelen` what the packet measured on the wire. Safe on any
+/// instructions: an unknown code, a scratch word that does not exist, a jump out of the program,
+/// a division by zero, a load beyond the packet and an endless loop (see [`LOOP_FUEL`]) all
+/// return 0. Accumulator, index register and scratch memory start as 0.
+pub fn interpret(insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+    run(|pc| insns.get(pc).copied(), packet, wirelen, aux)
+}
+
+/// [`interpret`] for a program whose length the caller does not know, as in `bpf_filter`.
+///
+/// `fetch` is called with positions that control flow really reaches, starting at 0; positions
+/// before the first and beyond 2^24 instructions are rejected without asking.
+pub fn interpret_unsized(
+    fetch: impl Fn(usize) -> Insn,
+    packet: &[u8],
+    wirelen: u32,
+    aux: &Aux,
+) -> u32 {
+    run(|pc| (pc < MAX_UNSIZED).then(|| fetch(pc)), packet, wirelen, aux)
+}
+
+#[inline(always)]
+fn run(fetch: impl Fn(usize) -> Option<Insn>, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+    execute(fetch, packet, wirelen, aux).unwrap_or(0)
+}
+
+/// `None` is a reject by fault.
+#[inline(always)]
+fn execute(
+    fetch: impl Fn(usize) -> Option<Insn>,
+    packet: &[u8],
+    wirelen: u32,
+    aux: &Aux,
+) -> Option<u32> {
+    let (mut a, mut x) = (0u32, 0u32);
+    let mut scratch = [0u32; op::MEMWORDS];
+    let mut fuel = LOOP_FUEL;
+    let mut pc = 0usize;
+    loop {
+        let Insn { code, jt, jf, k } = fetch(pc)?;
+        pc += 1;
+        let branch = |taken: bool| usize::from(if taken { jt } else { jf });
+        match code {
+            RET_K => return Some(k),
+            RET_A => return Some(a),
+            LD_W_ABS => a = absolute(packet, k, word, aux)?,
+            LD_H_ABS => a = absolute(packet, k, half, aux)?,
+            LD_B_ABS => a = absolute(packet, k, byte, aux)?,
+            LD_W_IND => a = word(packet, indexed(x, k)?)?,
+            LD_H_IND => a = half(packet, indexed(x, k)?)?,
+            LD_B_IND => a = byte(packet, indexed(x, k)?)?,
+            LD_IMM => a = k,
+            LD_LEN => a = wirelen,
+            LD_MEM => a = *scratch.get(k as usize)?,
+            LDX_IMM => x = k,
+            LDX_LEN => x = wirelen,
+            LDX_MEM => x = *scratch.get(k as usize)?,
+            LDX_MSH => x = (byte(packet, k as usize)? & 0x0f) << 2,
+            op::ST => *scratch.get_mut(k as usize)? = a,
+            op::STX => *scratch.get_mut(k as usize)? = x,
+            TAX => x = a,
+            TXA => a = x,
+            JA => pc = jump(pc, k, &mut fuel)?,
+            JEQ_K => pc += branch(a == k),
+            JGT_K => pc += branch(a > k),
+            JGE_K => pc += branch(a >= k),
+            JSET_K => pc += branch(a & k != 0),
+            JEQ_X => pc += branch(a == x),
+            JGT_X => pc += branch(a > x),
+            JGE_X => pc += branch(a >= x),
+            JSET_X => pc += branch(a & x != 0),
+            _ if op::class(code) == op::ALU => a = arithmetic(code, a, x, k)?,
+            _ => return None,
+        }
+    }
+}
+
+/// The accumulator after an ALU instruction; `None` for an unknown one or a division by zero.
+///
+/// Shifts by 32 and more give 0.
+pub(super) fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
+    if code > 0xff {
+        return None;
+    }
+    let b = if op::src(code) == op::X { x } else { k };
+    Some(match op::operation(code) {
+        op::ADD => a.wrapping_add(b),
+        op::SUB => a.wrapping_sub(b),
+        op::MUL => a.wrapping_mul(b),
+        op::DIV => a.checked_div(b)?,
+        op::MOD => a.checked_rem(b)?,
+        op::AND => a & b,
+        op::OR => a | b,
+        op::XOR => a ^ b,
+        op::LSH => a.checked_shl(b).unwrap_or(0),
+        op::RSH => a.checked_shr(b).unwrap_or(0),
+        op::NEG if op::src(code) == op::K => a.wrapping_neg(),
+        _ => return None,
+    })
+}
+
+/// Where `ja k` goes. A jump back is charged with the way it will have to come again, so that a
+/// run never takes more than its length plus [`LOOP_FUEL`] steps.
+fn jump(next: usize, k: u32, fuel: &mut u32) -> Option<usize> {
+    let distance = k as i32;
+    if distance < 0 {
+        *fuel = fuel.checked_sub(distance.unsigned_abs())?;
+    }
+    next.checked_add_signed(distance as isize)
+}
+
+#[inline(always)]
+fn absolute(
+    packet: &[u8],
+    k: u32,
+    load: fn(&[u8], usize) -> Option<u32>,
+    aux: &Aux,
+) -> Option<u32> {
+    match load(packet, k as usize) {
+        Some(value) => Some(value),
+        None => aux.load(k),
+    }
+}
+
+/// The offset `x + k`, which never wraps.
+pub(super) fn indexed(x: u32, k: u32) -> Option<usize> {
+    x.checked_add(k).map(|offset| offset as usize)
+}
+
+pub(super) fn word(packet: &[u8], offset: usize) -> Option<u32> {
+    let bytes = packet.get(offset..offset.checked_add(4)?)?;
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
+}
+
+pub(super) fn half(packet: &[u8], offset: usize) -> Option<u32> {
+    let bytes = packet.get(offset..offset.checked_add(2)?)?;
+    Some(u16::from_be_bytes(bytes.try_into().ok()?).into())
+}
+
+pub(super) fn byte(packet: &[u8], offset: usize) -> Option<u32> {
+    packet.get(offset).map(|&byte| byte.into())
+}
+
+const RET_K: u16 = op::RET | op::K;
+const RET_A: u16 = op::RET | op::A;
+const LD_W_ABS: u16 = op::LD | op::W | op::ABS;
+const LD_H_ABS: u16 = op::LD | op::H | op::ABS;
+const LD_B_ABS: u16 = op::LD | op::B | op::ABS;
+const LD_W_IND: u16 = op::LD | op::W | op::IND;
+const LD_H_IND: u16 = op::LD | op::H | op::IND;
+const LD_B_IND: u16 = op::LD | op::B | op::IND;
+const LD_IMM: u16 = op::LD | op::IMM;
+const LD_LEN: u16 = op::LD | op::LEN;
+const LD_MEM: u16 = op::LD | op::MEM;
+const LDX_IMM: u16 = op::LDX | op::IMM;
+const LDX_LEN: u16 = op::LDX | op::LEN;
+const LDX_MEM: u16 = op::LDX | op::MEM;
+const LDX_MSH: u16 = op::LDX | op::B | op::MSH;
+const TAX: u16 = op::MISC | op::TAX;
+const TXA: u16 = op::MISC | op::TXA;
+const JA: u16 = op::JMP | op::JA;
+const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
+const JGT_K: u16 = op::JMP | op::JGT | op::K;
+const JGE_K: u16 = op::JMP | op::JGE | op::K;
+const JSET_K: u16 = op::JMP | op::JSET | op::K;
+const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
+const JGT_X: u16 = op::JMP | op::JGT | op::X;
+const JGE_X: u16 = op::JMP | op::JGE | op::X;
+const JSET_X: u16 = op::JMP | op::JSET | op::X;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Ancillary;
+
+    fn run(insns: &[Insn], packet: &[u8]) -> u32 {
+        interpret(insns, packet, packet.len() as u32, &Aux::NONE)
+    }
+
+    const ACCEPT: Insn = Insn::stmt(op::RET, 7);
+
+    #[test]
+    fn hostile_programs_reject() {
+        let programs: &[&[Insn]] = &[
+            &[],
+            &[Insn::stmt(0xffff, 0), ACCEPT],
+            &[Insn::stmt(op::ST, 16), ACCEPT],
+            &[Insn::stmt(LD_MEM, u32::MAX), ACCEPT],
+            &[Insn::stmt(JA, u32::MAX), ACCEPT],
+            &[Insn::stmt(JA, 0x8000_0000), ACCEPT],
+            &[Insn::stmt(JA, 0x7fff_ffff), ACCEPT],
+            &[Insn::stmt(LD_IMM, 1)],
+            &[Insn::jump(JEQ_K, 0, 255, 255), ACCEPT],
+            &[Insn::stmt(op::ALU | op::DIV | op::X, 0), ACCEPT],
+            &[Insn::stmt(op::ALU | op::MOD | op::K, 0), ACCEPT],
+            &[Insn::stmt(LDX_IMM, u32::MAX), Insn::stmt(LD_W_IND, 1), ACCEPT],
+        ];
+        for program in programs {
+            assert_eq!(run(program, &[0; 64]), 0, "{program:?}");
+            let fetch = |pc: usize| program.get(pc).copied().unwrap_or_default();
+            if program.len() > 1 {
+                interpret_unsized(fetch, &[0; 64], 64, &Aux::NONE);
+            }
+        }
+    }
+
+    #[test]
+    fn loops_run_while_they_have_fuel() {
+        let count_to = |n| {
+            [
+                Insn::stmt(op::ALU | op::ADD, 1),
+                Insn::jump(JGE_K, n, 1, 0),
+                Insn::stmt(JA, -3i32 as u32),
+                Insn::stmt(RET_A, 0),
+            ]
+        };
+        assert_eq!(run(&count_to(1000), &[]), 1000);
+        assert_eq!(run(&count_to(u32::MAX), &[]), 0);
+    }
+
+    #[test]
+    fn ancillary_loads_want_a_value() {
+        let program = [Insn::stmt(LD_B_ABS, 0xffff_f008), Insn::stmt(RET_A, 0)];
+        assert_eq!(run(&program, &[1; 64]), 0);
+        let aux = Aux::NONE.with(Ancillary::IfIndex, 0x1_0003);
+        assert_eq!(interpret(&program, &[], 0, &aux), 0x1_0003);
+    }
+}
