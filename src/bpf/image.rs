@@ -30,7 +30,7 @@ impl Display for Image {
         let next = self.index.wrapping_add(1);
         // C's "%03d" counts the sign; so does Rust's.
         write!(f, "({:03}) {mnemonic:<8} ", self.index)?;
-        if op::class(code) != op::JMP || op::operation(code) == op::JA || !is_known(code) {
+        if op::class(code) != op::JMP || op::operation(code) == op::JA {
             return write!(f, "{operand}");
         }
         let (jt, jf) = (next.wrapping_add(jt.into()), next.wrapping_add(jf.into()));
