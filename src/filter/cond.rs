@@ -1,9 +1,10 @@
 //! The boolean tree of tests: what lowering makes of the AST and the CFG is built from.
 //!
-//! Lowering turns every primitive into leaves ([`Test`], [`SetTest`]) joined by n-ary `and`/`or`
-//! and `not`. Evaluation order is left to right with short circuit, exactly as written; the CFG
-//! builder turns the tree into blocks with explicit targets. Nodes live in an arena and are used
-//! exactly once; no algorithm over them may recurse (depth is the user's).
+//! Lowering turns every primitive into leaves (a comparison or a set membership) joined by n-ary
+//! `and`/`or` and `not`. Evaluation order is left to right with short circuit, exactly as written;
+//! the CFG builder turns the tree into blocks with explicit targets. Nodes live in an arena, their
+//! steps and children in two more, so that a tree costs a handful of allocations whatever its size.
+//! A node is used exactly once; no algorithm over them may recurse (depth is the user's).
 
 use crate::bpf::Insn;
 
@@ -11,14 +12,18 @@ use crate::bpf::Insn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CondId(pub u32);
 
+/// Index of a set of intervals in a [`CondTree`] (and in the CFG made of it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SetId(pub u32);
+
 /// One step inside a basic block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stmt {
     /// Any instruction but jumps and returns.
     Insn(Insn),
     /// A conditional jump to steps of the same block (variable-length link headers, `protochain`).
-    /// `jt` and `jf` are indices into the block's steps; the index one past the last step is the
-    /// block's test. Backward only in `protochain`, whose programs are never optimized.
+    /// `jt` and `jf` are indices into the block's steps, both behind this step and at most 255
+    /// steps away; the index one past the last step is the block's test.
     Branch {
         /// `JMP|…` code with the source bit.
         code: u16,
@@ -29,7 +34,8 @@ pub enum Stmt {
         /// Step when false.
         jf: u32,
     },
-    /// An unconditional jump to a step of the same block.
+    /// An unconditional jump to a step of the same block. Backward only in `protochain`, whose
+    /// programs are never optimized.
     Goto(u32),
 }
 
@@ -42,62 +48,212 @@ pub struct Compare {
     pub k: u32,
 }
 
-/// Steps that load the accumulator, then a comparison.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Test {
-    /// Steps before the comparison.
-    pub stmts: Vec<Stmt>,
-    /// The comparison.
-    pub compare: Compare,
+/// A run of steps in the tree's arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StmtRange {
+    start: u32,
+    len: u32,
 }
 
-/// Membership of the accumulator in a set of intervals.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SetTest {
+/// A run of children in the tree's arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChildRange {
+    start: u32,
+    len: u32,
+}
+
+/// One way to load the value of a membership test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arm {
+    /// When this arm applies; `None` is always.
+    pub guard: Option<CondId>,
     /// Steps that load the accumulator.
-    pub stmts: Vec<Stmt>,
-    /// Inclusive intervals, sorted, disjoint, not touching.
-    pub intervals: Vec<(u32, u32)>,
+    pub stmts: StmtRange,
+}
+
+/// A run of arms in the tree's arena.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArmRange {
+    start: u32,
+    len: u32,
 }
 
 /// A node of the tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cond {
     /// Always true or always false.
     Const(bool),
-    /// One comparison.
-    Test(Test),
-    /// Set membership, expanded to a decision tree by the CFG builder.
-    Set(SetTest),
+    /// Steps that load the accumulator, then a comparison.
+    Test(StmtRange, Compare),
+    /// Membership in a set. The first arm whose guard holds loads the value, which is then looked
+    /// up; when no guard holds the node is false. The arms share one decision tree: this is how a
+    /// list of hosts looks at IPv4 and ARP packets without paying twice.
+    Set(ArmRange, SetId),
     /// Negation.
     Not(CondId),
     /// All of them, left to right.
-    And(Vec<CondId>),
+    And(ChildRange),
     /// Any of them, left to right.
-    Or(Vec<CondId>),
+    Or(ChildRange),
 }
 
 /// Arena of [`Cond`] nodes.
 #[derive(Clone, Debug, Default)]
 pub struct CondTree {
     nodes: Vec<Cond>,
+    stmts: Vec<Stmt>,
+    children: Vec<CondId>,
+    arms: Vec<Arm>,
+    sets: Vec<Box<[(u32, u32)]>>,
+}
+
+/// Position in an arena; the text's length bounds them far below 2^32.
+fn index(len: usize) -> u32 {
+    u32::try_from(len).expect("fewer than 2^32 entries")
 }
 
 impl CondTree {
-    /// Adds a node.
-    pub fn push(&mut self, node: Cond) -> CondId {
-        let id = CondId(u32::try_from(self.nodes.len()).expect("fewer than 2^32 nodes"));
+    /// A constant.
+    pub fn constant(&mut self, value: bool) -> CondId {
+        self.push(Cond::Const(value))
+    }
+
+    /// A comparison after `stmts`.
+    pub fn test(&mut self, stmts: &[Stmt], compare: Compare) -> CondId {
+        let stmts = self.add_stmts(stmts);
+        self.push(Cond::Test(stmts, compare))
+    }
+
+    /// A membership test of the value that `stmts` load.
+    pub fn set(&mut self, stmts: &[Stmt], set: SetId) -> CondId {
+        let arm = self.arm(None, stmts);
+        self.select(&[arm], set)
+    }
+
+    /// A membership test with several ways to load the value (see [`Cond::Set`]).
+    pub fn select(&mut self, arms: &[Arm], set: SetId) -> CondId {
+        let start = index(self.arms.len());
+        self.arms.extend_from_slice(arms);
+        self.push(Cond::Set(ArmRange { start, len: index(arms.len()) }, set))
+    }
+
+    /// An arm for [`CondTree::select`].
+    pub fn arm(&mut self, guard: Option<CondId>, stmts: &[Stmt]) -> Arm {
+        Arm { guard, stmts: self.add_stmts(stmts) }
+    }
+
+    /// Registers a set; sorts and merges the inclusive intervals `(low, high)`, `low <= high`.
+    /// Membership tests that are to share a decision tree must share the id.
+    pub fn add_set(&mut self, mut intervals: Vec<(u32, u32)>) -> SetId {
+        intervals.sort_unstable();
+        intervals.dedup_by(|next, kept| {
+            let touches = next.0 <= kept.1.saturating_add(1);
+            if touches {
+                kept.1 = kept.1.max(next.1);
+            }
+            touches
+        });
+        let id = SetId(index(self.sets.len()));
+        self.sets.push(intervals.into_boxed_slice());
+        id
+    }
+
+    /// Negation.
+    pub fn not(&mut self, child: CondId) -> CondId {
+        self.push(Cond::Not(child))
+    }
+
+    /// All of `children`, left to right; true when there are none.
+    pub fn and(&mut self, children: &[CondId]) -> CondId {
+        match children {
+            [only] => *only,
+            _ => {
+                let range = self.add_children(children);
+                self.push(Cond::And(range))
+            }
+        }
+    }
+
+    /// Any of `children`, left to right; false when there are none.
+    pub fn or(&mut self, children: &[CondId]) -> CondId {
+        match children {
+            [only] => *only,
+            _ => {
+                let range = self.add_children(children);
+                self.push(Cond::Or(range))
+            }
+        }
+    }
+
+    /// The node behind an id.
+    pub fn get(&self, id: CondId) -> Cond {
+        self.nodes[id.0 as usize]
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The steps of a range.
+    pub fn stmts(&self, range: StmtRange) -> &[Stmt] {
+        &self.stmts[range.start as usize..][..range.len as usize]
+    }
+
+    /// The children of a range.
+    pub fn children(&self, range: ChildRange) -> &[CondId] {
+        &self.children[range.start as usize..][..range.len as usize]
+    }
+
+    /// The arms of a range.
+    pub fn arms(&self, range: ArmRange) -> &[Arm] {
+        &self.arms[range.start as usize..][..range.len as usize]
+    }
+
+    /// The intervals of a set: inclusive, sorted, disjoint, not touching.
+    pub fn intervals(&self, set: SetId) -> &[(u32, u32)] {
+        &self.sets[set.0 as usize]
+    }
+
+    /// All sets, indexed by [`SetId`].
+    pub fn take_sets(&mut self) -> Vec<Box<[(u32, u32)]>> {
+        std::mem::take(&mut self.sets)
+    }
+
+    fn push(&mut self, node: Cond) -> CondId {
+        let id = CondId(index(self.nodes.len()));
         self.nodes.push(node);
         id
     }
 
-    /// The node behind an id.
-    pub fn get(&self, id: CondId) -> &Cond {
-        &self.nodes[id.0 as usize]
+    fn add_stmts(&mut self, stmts: &[Stmt]) -> StmtRange {
+        let start = index(self.stmts.len());
+        self.stmts.extend_from_slice(stmts);
+        StmtRange { start, len: index(stmts.len()) }
     }
 
-    /// The node behind an id, to change it.
-    pub fn get_mut(&mut self, id: CondId) -> &mut Cond {
-        &mut self.nodes[id.0 as usize]
+    fn add_children(&mut self, children: &[CondId]) -> ChildRange {
+        let start = index(self.children.len());
+        self.children.extend_from_slice(children);
+        ChildRange { start, len: index(children.len()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_sorted_and_merged() {
+        let mut tree = CondTree::default();
+        let set = tree.add_set(vec![(5, 7), (1, 1), (2, 3), (8, 8), (u32::MAX, u32::MAX), (6, 6)]);
+        assert_eq!(tree.intervals(set), [(1, 3), (5, 8), (u32::MAX, u32::MAX)]);
+        let set = tree.add_set(vec![(0, u32::MAX), (u32::MAX, u32::MAX), (3, 4)]);
+        assert_eq!(tree.intervals(set), [(0, u32::MAX)]);
     }
 }
