@@ -116,7 +116,7 @@ pub(super) fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
 
 /// Where `ja k` goes. A jump back is charged with the way it will have to come again, so that a
 /// run never takes more than its length plus [`LOOP_FUEL`] steps.
-fn jump(next: usize, k: u32, fuel: &mut u32) -> Option<usize> {
+pub(super) fn jump(next: usize, k: u32, fuel: &mut u32) -> Option<usize> {
     let distance = k as i32;
     if distance < 0 {
         *fuel = fuel.checked_sub(distance.unsigned_abs())?;

@@ -3,10 +3,13 @@
 //! One program, several ways to run it, and the same verdict from all:
 //!
 //! - [`interpret`] takes instructions as they are and is safe on any;
+//! - [`Filter`] is a program prepared for many packets;
 //! - [`validate`] is `bpf_validate`, [`check`] is what generated code and kernels ask for;
 //! - [`image`] and [`dump`] print.
 
 mod aux;
+mod decoded;
+mod filter;
 mod image;
 mod insn;
 mod interpreter;
@@ -14,6 +17,7 @@ mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
+pub use filter::Filter;
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
 pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};
