@@ -10,4 +10,5 @@ pub mod capture;
 pub mod filter;
 pub mod linktype;
 pub mod packet;
+pub mod sys;
 pub mod timestamp;

@@ -1,0 +1,424 @@
+//! The [`Backend`] over a plug-in's source: bursts, filtering, waiting.
+//!
+//! Packets stay where the plug-in put them; only their descriptions are kept here. The clock is
+//! read once a burst.
+
+use super::dpdk::call_failure;
+use super::{Backend, CaptureError, Config, Direction, Fill, Stats, Waker};
+use crate::bpf::{Aux, Program, interpret, op};
+use crate::filter::LiveTarget;
+use crate::linktype::Dlt;
+use crate::packet::{PacketHeader, RawPacket};
+use crate::sys::clock;
+use crate::sys::plugin::Source;
+use crate::timestamp::{Precision, Timestamp};
+use oxpcap_plugin::{CbpfInsn, FILTER_AUTO, FILTER_INTERPRETER, FILTER_JIT, FILTER_NONE};
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Longest snapshot length.
+const MAXIMUM_SNAPLEN: u32 = 262_144;
+/// Empty polls before the first sleep.
+const SPINS: u32 = 8;
+/// First and longest sleep between polls; a queue of 1,024 descriptors holds more than the
+/// longest one brings at 3 million packets a second.
+const FIRST_NAP: Duration = Duration::from_micros(5);
+const LONGEST_NAP: Duration = Duration::from_micros(250);
+/// Bursts, all rejected, between two looks at the deadline.
+const DEADLINE_EVERY: u32 = 16;
+/// How often `pcap_get_required_select_timeout` tells a program to look.
+const SELECT_TIMEOUT_US: i64 = 1000;
+const NANOS: i64 = 1_000_000_000;
+
+/// The snapshot length asked for, as libpcap reads it.
+pub(super) fn snaplen(config: &Config) -> u32 {
+    match u32::try_from(config.snaplen) {
+        Ok(len) if (1..=MAXIMUM_SNAPLEN).contains(&len) => len,
+        _ => MAXIMUM_SNAPLEN,
+    }
+}
+
+/// Ends a wait; the waits are so short that a flag does.
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Waker for Flag {
+    fn wake(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Who filters.
+enum Filtering {
+    /// Nobody: all packets are wanted.
+    Off,
+    /// The plug-in; [`Source::receive`] gives only accepted packets.
+    Plugin,
+    /// This library.
+    Here(Program),
+}
+
+/// Which engine must filter, `PCAPX_DPDK_FILTER`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    /// The plug-in where it wants to, else this library's JIT.
+    Best,
+    /// This library's JIT.
+    Jit,
+    /// This library's interpreter.
+    Interpreter,
+    /// The plug-in's interpreter.
+    PluginInterpreter,
+    /// The plug-in's JIT.
+    PluginJit,
+}
+
+/// What a poll brought.
+#[derive(PartialEq, Eq)]
+enum Poll {
+    Nothing,
+    AllRejected,
+    Packets,
+}
+
+/// An activated source of a plug-in.
+pub(super) struct Polled {
+    source: Source,
+    linktypes: [Dlt; 1],
+    snaplen: u32,
+    timeout: Option<Duration>,
+    precision: Precision,
+    nonblock: bool,
+    direction: Direction,
+    engine: Engine,
+    filtering: Filtering,
+    /// Index of the next packet of the burst at hand.
+    next: usize,
+    /// Time of the burst, for packets without a stamp of their own.
+    stamp: Timestamp,
+    accepted: u64,
+    wake: Arc<Flag>,
+}
+
+impl Polled {
+    pub(super) fn new(source: Source, config: &Config) -> Result<Self, CaptureError> {
+        let timeout = u64::try_from(config.timeout_ms).ok().filter(|&ms| ms > 0);
+        Ok(Self {
+            engine: Engine::from_environment()?,
+            linktypes: [Dlt(source.linktype)],
+            snaplen: snaplen(config),
+            timeout: timeout.map(Duration::from_millis),
+            precision: config.precision,
+            nonblock: config.nonblock,
+            direction: Direction::default(),
+            filtering: Filtering::Off,
+            next: 0,
+            stamp: Timestamp::default(),
+            accepted: 0,
+            wake: Arc::default(),
+            source,
+        })
+    }
+
+    /// Takes one burst and filters it.
+    fn poll(&mut self) -> Result<Poll, CaptureError> {
+        self.next = 0;
+        if self.source.receive().map_err(call_failure)? == 0 {
+            return Ok(Poll::Nothing);
+        }
+        self.stamp = split(clock::realtime_ns(), self.precision);
+        if self.direction == Direction::Out {
+            // A port shows what it receives; nothing it sends comes back.
+            self.source.forget_packets();
+        }
+        if let Filtering::Here(program) = &self.filtering {
+            filter_from(&mut self.source, 0, program);
+        }
+        let wanted = self.source.packets().len();
+        self.accepted += wanted as u64;
+        Ok(if wanted == 0 { Poll::AllRejected } else { Poll::Packets })
+    }
+
+    fn woken(&self) -> bool {
+        // The plain load first: this is looked at once a burst.
+        self.wake.0.load(Ordering::Relaxed) && self.wake.0.swap(false, Ordering::Acquire)
+    }
+
+    /// Sleeps for a poll's pause; whether a signal ended it.
+    fn sleep(&self, pause: Duration) -> bool {
+        match self.source.fd {
+            Some(fd) => clock::wait_readable(fd, pause),
+            None => clock::nap(pause),
+        }
+    }
+
+    /// Offers `program` to the plug-in; whether it took it.
+    fn offer(&mut self, how: i32, program: &Program) -> Result<bool, CaptureError> {
+        let cbpf: Vec<CbpfInsn> = program
+            .insns()
+            .iter()
+            .map(|i| CbpfInsn { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
+            .collect();
+        self.source.set_filter(how, &cbpf, None).map_err(call_failure)
+    }
+}
+
+impl Engine {
+    fn from_environment() -> Result<Self, CaptureError> {
+        let value = std::env::var_os("PCAPX_DPDK_FILTER").unwrap_or_default();
+        match value.to_str() {
+            Some("") => Ok(Self::Best),
+            Some("jit") => Ok(Self::Jit),
+            Some("interpreter") => Ok(Self::Interpreter),
+            Some("rte_bpf") => Ok(Self::PluginInterpreter),
+            Some("rte_bpf_jit") => Ok(Self::PluginJit),
+            _ => Err(CaptureError {
+                status: -1,
+                message: format!(
+                    "PCAPX_DPDK_FILTER={}: not one of jit, interpreter, rte_bpf, rte_bpf_jit",
+                    value.to_string_lossy()
+                ),
+            }),
+        }
+    }
+}
+
+/// Nanoseconds since the epoch in the unit of `precision`.
+fn split(ns: i64, precision: Precision) -> Timestamp {
+    let frac = ns.rem_euclid(NANOS);
+    Timestamp {
+        sec: ns.div_euclid(NANOS),
+        frac: if precision == Precision::Nano { frac } else { frac / 1000 },
+    }
+}
+
+/// Keeps, from index `from` on, the packets `program` accepts.
+fn filter_from(source: &mut Source, from: usize, program: &Program) {
+    source.filter_packets(from, |bytes, len| interpret(program.insns(), bytes, len, &Aux::NONE));
+}
+
+/// Whether `program` accepts every packet whole.
+fn accepts_all(program: &Program, snaplen: u32) -> bool {
+    matches!(program.insns(), [only] if only.code == op::RET | op::K && only.k >= snaplen)
+}
+
+impl Backend for Polled {
+    fn linktype(&self) -> Dlt {
+        self.linktypes[0]
+    }
+
+    fn linktypes(&self) -> &[Dlt] {
+        &self.linktypes
+    }
+
+    fn set_linktype(&mut self, _dlt: Dlt) -> Result<(), CaptureError> {
+        Ok(())
+    }
+
+    fn snaplen(&self) -> i32 {
+        self.snaplen as i32
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn live_target(&self) -> LiveTarget {
+        LiveTarget::default()
+    }
+
+    fn fill(&mut self) -> Result<Fill, CaptureError> {
+        let mut wait = Wait::new(self.timeout);
+        loop {
+            let poll = self.poll()?;
+            if poll == Poll::Packets {
+                return Ok(Fill::Ready);
+            }
+            if self.woken() {
+                return Ok(Fill::Interrupted);
+            }
+            let step = wait.step(poll == Poll::Nothing);
+            if self.nonblock {
+                match step {
+                    Step::PollAgain if poll == Poll::AllRejected => continue,
+                    _ => return Ok(Fill::Empty),
+                }
+            }
+            match step {
+                Step::PollAgain => {}
+                Step::Sleep(pause) if self.sleep(pause) => return Ok(Fill::Interrupted),
+                Step::Sleep(_) => {}
+                Step::Expired => return Ok(Fill::Empty),
+            }
+        }
+    }
+
+    fn next_packet(&mut self) -> Option<RawPacket> {
+        let packet = self.source.packets().get(self.next)?;
+        self.next += 1;
+        let ts = match packet.time_ns {
+            0 => self.stamp,
+            ns => split(ns, self.precision),
+        };
+        let caplen = packet.caplen.min(self.snaplen);
+        Some(RawPacket { header: PacketHeader { ts, caplen, len: packet.len }, data: packet.data })
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {
+        self.source.inject(frame).map_err(call_failure)
+    }
+
+    fn stats(&mut self) -> Result<Stats, CaptureError> {
+        let stats = self.source.stats().map_err(call_failure)?;
+        let received = if stats.accepted == u64::MAX { self.accepted } else { stats.accepted };
+        // `struct pcap_stat` has 32 bits: they wrap.
+        Ok(Stats {
+            received: received as u32,
+            dropped: stats.dropped as u32,
+            if_dropped: stats.if_dropped as u32,
+        })
+    }
+
+    fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError> {
+        let all = accepts_all(program, self.snaplen);
+        let how = match self.engine {
+            _ if all => FILTER_NONE,
+            Engine::Best => FILTER_AUTO,
+            Engine::Jit | Engine::Interpreter => FILTER_NONE,
+            Engine::PluginInterpreter => FILTER_INTERPRETER,
+            Engine::PluginJit => FILTER_JIT,
+        };
+        let taken = self.offer(how, program)?;
+        let before = self.source.packets().len();
+        filter_from(&mut self.source, self.next, program);
+        self.accepted -= (before - self.source.packets().len()) as u64;
+        self.filtering = match (taken, all) {
+            (true, _) => Filtering::Plugin,
+            (_, true) => Filtering::Off,
+            _ => Filtering::Here(program.clone()),
+        };
+        Ok(())
+    }
+
+    fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError> {
+        self.direction = direction;
+        Ok(())
+    }
+
+    fn nonblock(&self) -> Result<bool, CaptureError> {
+        Ok(self.nonblock)
+    }
+
+    fn set_nonblock(&mut self, on: bool) -> Result<(), CaptureError> {
+        self.nonblock = on;
+        Ok(())
+    }
+
+    fn fileno(&self) -> RawFd {
+        -1
+    }
+
+    fn selectable_fd(&self) -> RawFd {
+        self.source.fd.unwrap_or(-1)
+    }
+
+    fn required_select_timeout(&self) -> Option<i64> {
+        self.source.fd.is_none().then_some(SELECT_TIMEOUT_US)
+    }
+
+    fn waker(&self) -> Arc<dyn Waker> {
+        self.wake.clone()
+    }
+}
+
+/// What to do after a poll that brought nothing wanted.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    PollAgain,
+    Sleep(Duration),
+    Expired,
+}
+
+/// The pace of polling: a few polls at once, then sleeps that double.
+struct Wait {
+    timeout: Option<Duration>,
+    /// Monotonic, set by the first look at the clock.
+    deadline: Option<Duration>,
+    idle: u32,
+    rejected: u32,
+    pause: Duration,
+}
+
+impl Wait {
+    fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout, deadline: None, idle: 0, rejected: 0, pause: FIRST_NAP }
+    }
+
+    /// `nothing`: the poll brought no packet at all, rather than only rejected ones.
+    fn step(&mut self, nothing: bool) -> Step {
+        if nothing {
+            self.idle += 1;
+            if self.idle <= SPINS {
+                return Step::PollAgain;
+            }
+        } else {
+            (self.idle, self.pause) = (0, FIRST_NAP);
+            self.rejected += 1;
+            if self.rejected % DEADLINE_EVERY != 0 {
+                return Step::PollAgain;
+            }
+        }
+        let Some(left) = self.left() else { return Step::Expired };
+        if !nothing {
+            return Step::PollAgain;
+        }
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(LONGEST_NAP);
+        Step::Sleep(pause)
+    }
+
+    /// Time until the deadline; `None` once it has passed.
+    fn left(&mut self) -> Option<Duration> {
+        let Some(timeout) = self.timeout else { return Some(Duration::MAX) };
+        let now = clock::monotonic();
+        let deadline = *self.deadline.get_or_insert(now + timeout);
+        deadline.checked_sub(now).filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace() {
+        let mut wait = Wait::new(None);
+        for _ in 0..SPINS {
+            assert_eq!(wait.step(true), Step::PollAgain);
+        }
+        assert_eq!(wait.step(true), Step::Sleep(FIRST_NAP));
+        assert_eq!(wait.step(true), Step::Sleep(FIRST_NAP * 2));
+        for _ in 0..20 {
+            wait.step(true);
+        }
+        assert_eq!(wait.step(true), Step::Sleep(LONGEST_NAP));
+        assert_eq!(wait.step(false), Step::PollAgain);
+    }
+
+    #[test]
+    fn rejected_bursts_do_not_outlast_the_timeout() {
+        let mut wait = Wait::new(Some(Duration::from_nanos(1)));
+        let expired = (0..100_000).any(|_| wait.step(false) == Step::Expired);
+        assert!(expired);
+    }
+
+    #[test]
+    fn time_stamps() {
+        let ts = split(1_500_000_001_123_456_789, Precision::Micro);
+        assert_eq!((ts.sec, ts.frac), (1_500_000_001, 123_456));
+        let ts = split(-1, Precision::Nano);
+        assert_eq!((ts.sec, ts.frac), (-1, 999_999_999));
+    }
+}

@@ -1,0 +1,4 @@
+//! The only home of system calls, ioctls, mappings and look-ups.
+
+pub mod clock;
+pub mod plugin;
