@@ -195,6 +195,11 @@ impl CondTree {
         self.nodes.len()
     }
 
+    /// Number of steps of all nodes together.
+    pub fn stmt_count(&self) -> usize {
+        self.stmts.len()
+    }
+
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()

@@ -4,7 +4,10 @@
 //! [`Resolver`].
 
 pub mod ast;
+pub mod cfg;
 pub mod cond;
+mod decision_tree;
+pub mod emit;
 mod options;
 pub mod resolve;
 

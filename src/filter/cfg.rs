@@ -1,0 +1,262 @@
+//! The control flow graph: basic blocks in an arena, ids for pointers.
+//!
+//! Built from the [`CondTree`] with an explicit work list: every node is given the block it starts
+//! at and the blocks to go to when it is true and when it is false, so `and`, `or` and `not`
+//! leave nothing behind. The graph has no cycles; only the steps inside a block of a `protochain`
+//! program jump backward, and such a program is not optimized.
+
+use super::cond::{Compare, Cond, CondId, CondTree, SetId, Stmt};
+use crate::bpf::{Insn, op};
+
+/// Index of a [`Block`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockId(pub u32);
+
+impl BlockId {
+    /// As an index into the arena.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a block asks of the accumulator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TestOp {
+    /// Compare it.
+    Compare(Compare),
+    /// Look it up in a set.
+    In(SetId),
+}
+
+/// How a block ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Term {
+    /// Return a constant.
+    Ret(u32),
+    /// Go on elsewhere.
+    Goto(BlockId),
+    /// Test and go one of two ways.
+    If {
+        /// The test.
+        test: TestOp,
+        /// Where to go when it holds.
+        jt: BlockId,
+        /// Where to go when it does not.
+        jf: BlockId,
+    },
+}
+
+/// A basic block: a run of the arena's instructions and an end.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// First instruction.
+    pub start: u32,
+    /// Number of instructions.
+    pub len: u32,
+    /// How it ends.
+    pub term: Term,
+}
+
+/// A control flow graph.
+#[derive(Clone, Debug)]
+pub struct Cfg {
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// Instructions of all blocks.
+    pub insns: Vec<Insn>,
+    /// The sets that [`TestOp::In`] names.
+    pub sets: Vec<Box<[(u32, u32)]>>,
+    /// Where the program starts.
+    pub root: BlockId,
+    /// Some block's steps hold jumps (always to steps of the same block, relative as in a program).
+    pub inner_jumps: bool,
+}
+
+/// Makes the graph of a tree; accepted packets return `snaplen`, others 0.
+pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
+    let mut cfg = Cfg {
+        blocks: Vec::with_capacity(2 * tree.len() + 2),
+        insns: Vec::with_capacity(tree.stmt_count()),
+        sets: tree.take_sets(),
+        root: BlockId(2),
+        inner_jumps: false,
+    };
+    let accept = cfg.add_block(Term::Ret(snaplen));
+    let reject = cfg.add_block(Term::Ret(0));
+    let entry = cfg.reserve();
+    let mut builder = Builder { cfg, tree, work: Vec::with_capacity(16) };
+    builder.work.push(Job { node: root, entry, jt: accept, jf: reject });
+    builder.run();
+    builder.cfg
+}
+
+/// A node to build: its first block is `entry`.
+struct Job {
+    node: CondId,
+    entry: BlockId,
+    jt: BlockId,
+    jf: BlockId,
+}
+
+struct Builder {
+    cfg: Cfg,
+    tree: CondTree,
+    work: Vec<Job>,
+}
+
+impl Builder {
+    fn run(&mut self) {
+        while let Some(Job { node, entry, jt, jf }) = self.work.pop() {
+            match self.tree.get(node) {
+                Cond::Const(value) => {
+                    let term = Term::Goto(if value { jt } else { jf });
+                    self.cfg.blocks[entry.index()].term = term;
+                }
+                Cond::Test(stmts, compare) => {
+                    let term = Term::If { test: TestOp::Compare(compare), jt, jf };
+                    self.cfg.fill(entry, self.tree.stmts(stmts), term);
+                }
+                Cond::Set(arms, set) => {
+                    let term = Term::If { test: TestOp::In(set), jt, jf };
+                    self.set(entry, arms, term, jf);
+                }
+                Cond::Not(child) => self.work.push(Job { node: child, entry, jt: jf, jf: jt }),
+                Cond::And(range) => self.chain(range, entry, jt, |next| (next, jf)),
+                Cond::Or(range) => self.chain(range, entry, jf, |next| (jt, next)),
+            }
+        }
+    }
+
+    /// Links children so that each leads to the next by the exit that `exits` gives it; the last
+    /// leads to `end`.
+    fn chain(
+        &mut self,
+        range: super::cond::ChildRange,
+        entry: BlockId,
+        end: BlockId,
+        exits: impl Fn(BlockId) -> (BlockId, BlockId),
+    ) {
+        let children = self.tree.children(range);
+        let Some((&last, init)) = children.split_last() else {
+            self.cfg.blocks[entry.index()].term = Term::Goto(end);
+            return;
+        };
+        let mut at = entry;
+        for &child in init {
+            let next = self.cfg.reserve();
+            let (jt, jf) = exits(next);
+            self.work.push(Job { node: child, entry: at, jt, jf });
+            at = next;
+        }
+        let (jt, jf) = exits(end);
+        self.work.push(Job { node: last, entry: at, jt, jf });
+    }
+
+    /// Guards in turn, each with a block that loads the value and goes on to the shared test.
+    fn set(&mut self, entry: BlockId, arms: super::cond::ArmRange, term: Term, miss: BlockId) {
+        let arms = self.tree.arms(arms);
+        if let [only] = arms
+            && only.guard.is_none()
+        {
+            self.cfg.fill(entry, self.tree.stmts(only.stmts), term);
+            return;
+        }
+        let lookup = self.cfg.add_block(term);
+        let mut at = Some(entry);
+        for (i, arm) in arms.iter().enumerate() {
+            let Some(here) = at else { break };
+            let load = match arm.guard {
+                None => {
+                    at = None;
+                    here
+                }
+                Some(guard) => {
+                    let load = self.cfg.reserve();
+                    let next = if i + 1 < arms.len() { self.cfg.reserve() } else { miss };
+                    self.work.push(Job { node: guard, entry: here, jt: load, jf: next });
+                    at = (next != miss).then_some(next);
+                    load
+                }
+            };
+            self.cfg.fill(load, self.tree.stmts(arm.stmts), Term::Goto(lookup));
+        }
+    }
+}
+
+impl Cfg {
+    /// The block behind an id.
+    pub fn block(&self, id: BlockId) -> &Block {
+        &self.blocks[id.index()]
+    }
+
+    /// The instructions of a block.
+    pub fn insns_of(&self, id: BlockId) -> &[Insn] {
+        let block = self.block(id);
+        &self.insns[block.start as usize..][..block.len as usize]
+    }
+
+    /// Appends a block without instructions.
+    pub fn add_block(&mut self, term: Term) -> BlockId {
+        let id = BlockId(u32::try_from(self.blocks.len()).expect("fewer than 2^32 blocks"));
+        self.blocks.push(Block { start: 0, len: 0, term });
+        id
+    }
+
+    /// Appends a block that is filled later.
+    fn reserve(&mut self) -> BlockId {
+        self.add_block(Term::Ret(0))
+    }
+
+    /// Gives a block its steps and its end.
+    fn fill(&mut self, id: BlockId, stmts: &[Stmt], term: Term) {
+        let start = self.insns.len();
+        for (at, stmt) in (0i64..).zip(stmts) {
+            let relative = |step: u32| i64::from(step) - at - 1;
+            let near = |step| u8::try_from(relative(step)).expect("steps of a block are near");
+            let insn = match *stmt {
+                Stmt::Insn(insn) => insn,
+                Stmt::Branch { code, k, jt, jf } => Insn::jump(code, k, near(jt), near(jf)),
+                // The machine adds modulo 2^32: a backward jump is a large k.
+                Stmt::Goto(step) => Insn::stmt(op::JMP | op::JA, relative(step) as u32),
+            };
+            self.inner_jumps |= op::class(insn.code) == op::JMP;
+            self.insns.push(insn);
+        }
+        let index = |n: usize| u32::try_from(n).expect("fewer than 2^32 instructions");
+        self.blocks[id.index()] = Block { start: index(start), len: index(stmts.len()), term };
+    }
+
+    /// Blocks that the root reaches, every block behind all of its successors; of two successors
+    /// the one for "false" comes first. Read backward it is the order of the blocks in a program.
+    pub fn postorder(&self) -> Vec<BlockId> {
+        let mut order = Vec::with_capacity(self.blocks.len());
+        self.postorder_into(&mut order);
+        order
+    }
+
+    /// [`Cfg::postorder`] into a vector that is used again.
+    pub fn postorder_into(&self, order: &mut Vec<BlockId>) {
+        // On the stack: a block whose successors are being visited, with the next one to visit.
+        let mut stack = Vec::with_capacity(32);
+        let mut seen = vec![false; self.blocks.len()];
+        order.clear();
+        seen[self.root.index()] = true;
+        stack.push((self.root, 0u8));
+        while let Some((id, next)) = stack.last_mut() {
+            let successor = match (self.blocks[id.index()].term, *next) {
+                (Term::If { jf, .. }, 0) => jf,
+                (Term::If { jt, .. }, 1) => jt,
+                (Term::Goto(to), 0) => to,
+                _ => {
+                    order.push(*id);
+                    stack.pop();
+                    continue;
+                }
+            };
+            *next += 1;
+            if !std::mem::replace(&mut seen[successor.index()], true) {
+                stack.push((successor, 0));
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! From the graph to a program: layout, decision trees, jumps that are too long.
+//!
+//! The program is written from its end to its start: every jump goes forward, so its distance is
+//! known when it is written. Where a conditional jump cannot reach (more than 255 instructions)
+//! an *island* is put behind it, a `ja` to the target or a copy of it when it is a `ret`; blocks
+//! written later (that stand earlier) use the same island as long as they reach it.
+
+use thiserror::Error;
+
+use super::cfg::{BlockId, Cfg, Term, TestOp};
+use super::cond::Compare;
+use super::decision_tree;
+use crate::bpf::{Insn, Program, op};
+
+/// Most instructions a program may have: `bf_len` counts them in 32 bits and the machine's
+/// program counter must not overflow; memory is the practical limit, this one keeps it bounded.
+pub const MAX_INSNS: usize = 1 << 24;
+
+/// Why no program was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum EmitError {
+    /// More than [`MAX_INSNS`] instructions.
+    #[error("filter expression is too complex: its program exceeds {MAX_INSNS} instructions")]
+    TooLong,
+}
+
+/// Lays the graph out as a program.
+pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
+    let mut out = Output::new(cfg.blocks.len(), cfg.insns.len() + cfg.blocks.len());
+    for id in cfg.postorder() {
+        let block = cfg.block(id);
+        match block.term {
+            Term::Ret(value) => out.push(Insn::stmt(op::RET | op::K, value)),
+            Term::Goto(to) if block.len == 0 => {
+                out.start[id.index()] = out.start[to.index()];
+                continue;
+            }
+            Term::Goto(to) => out.go(to),
+            Term::If { test: TestOp::Compare(compare), jt, jf } => {
+                out.branch(compare, Target::Block(jt), Target::Block(jf));
+            }
+            Term::If { test: TestOp::In(set), jt, jf } => {
+                decision_tree::write(&mut out, &cfg.sets[set.0 as usize], jt, jf);
+            }
+        }
+        for &insn in cfg.insns_of(id).iter().rev() {
+            out.push(insn);
+        }
+        out.start[id.index()] = out.front();
+        if out.code.len() > MAX_INSNS {
+            return Err(EmitError::TooLong);
+        }
+    }
+    out.code.reverse();
+    Ok(Program::from_insns(out.code))
+}
+
+/// Where a jump goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To a block.
+    Block(BlockId),
+    /// To an instruction already written, by its place counted from the program's end.
+    Place(u32),
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// A program being written backward. Places count from the end: the last instruction is 0.
+pub(super) struct Output {
+    code: Vec<Insn>,
+    /// First instruction of each block.
+    start: Vec<u32>,
+    /// Latest island of each block; empty until there is one.
+    island: Vec<u32>,
+}
+
+impl Output {
+    fn new(blocks: usize, insns: usize) -> Self {
+        Self { code: Vec::with_capacity(insns), start: vec![NOWHERE; blocks], island: Vec::new() }
+    }
+
+    /// Puts an instruction in front.
+    pub(super) fn push(&mut self, insn: Insn) {
+        self.code.push(insn);
+    }
+
+    /// Place of the instruction in front.
+    pub(super) fn front(&self) -> u32 {
+        self.code.len() as u32 - 1
+    }
+
+    /// Goes on at a block: nothing when it is in front, else a jump or a copy of its `ret`.
+    pub(super) fn go(&mut self, to: BlockId) {
+        let place = self.start[to.index()];
+        if place != self.front() {
+            self.push_jump(place);
+        }
+    }
+
+    /// Puts a conditional jump in front, and islands where it does not reach.
+    pub(super) fn branch(&mut self, compare: Compare, jt: Target, jf: Target) {
+        let mut islands = [NOWHERE; 2];
+        loop {
+            match (self.reach(jt, islands[0]), self.reach(jf, islands[1])) {
+                (Some(near_jt), Some(near_jf)) => {
+                    self.push(Insn::jump(compare.code, compare.k, near_jt, near_jf));
+                    return;
+                }
+                (None, _) => islands[0] = self.add_island(jt),
+                (_, None) => islands[1] = self.add_island(jf),
+            }
+        }
+    }
+
+    /// Instructions to skip from the next one written to the target or to an island of it.
+    fn reach(&self, target: Target, island: u32) -> Option<u8> {
+        let next = self.code.len() as u32;
+        let distance = |place: u32| match place {
+            NOWHERE => None,
+            _ => u8::try_from(next - place - 1).ok(),
+        };
+        let (place, shared) = match target {
+            Target::Place(place) => (place, NOWHERE),
+            Target::Block(id) => {
+                (self.start[id.index()], self.island.get(id.index()).map_or(NOWHERE, |at| *at))
+            }
+        };
+        distance(place).or_else(|| distance(shared)).or_else(|| distance(island))
+    }
+
+    /// Puts an island in front; returns its place.
+    fn add_island(&mut self, target: Target) -> u32 {
+        match target {
+            Target::Place(place) => self.push_jump(place),
+            Target::Block(id) => {
+                self.push_jump(self.start[id.index()]);
+                if self.island.is_empty() {
+                    self.island = vec![NOWHERE; self.start.len()];
+                }
+                self.island[id.index()] = self.front();
+            }
+        }
+        self.front()
+    }
+
+    /// A jump to a place, or a copy of what stands there when that is a `ret`.
+    fn push_jump(&mut self, place: u32) {
+        let there = self.code[place as usize];
+        let skip = self.code.len() as u32 - place - 1;
+        let is_ret = op::class(there.code) == op::RET;
+        self.push(if is_ret { there } else { Insn::stmt(op::JMP | op::JA, skip) });
+    }
+}
