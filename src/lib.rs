@@ -6,8 +6,11 @@
 //! `capi` > `handle` > `capture`, `savefile`, `device` > `filter` > `bpf` > base > `sys`.
 
 pub mod bpf;
+pub mod capi;
 pub mod capture;
+pub mod error;
 pub mod filter;
+pub mod handle;
 pub mod linktype;
 pub mod packet;
 pub mod sys;
