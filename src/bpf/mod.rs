@@ -5,10 +5,13 @@
 //! - [`interpret`] takes instructions as they are and is safe on any;
 //! - [`Filter`] is a program prepared for many packets;
 //! - [`validate`] is `bpf_validate`, [`check`] is what generated code and kernels ask for;
+//! - [`to_ebpf`] makes eBPF of it, for kernels and DPDK;
 //! - [`image`] and [`dump`] print.
 
+mod analysis;
 mod aux;
 mod decoded;
+mod ebpf;
 mod filter;
 mod image;
 mod insn;
@@ -17,6 +20,7 @@ mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
+pub use ebpf::{ConvertError, EbpfInsn, Target, to_ebpf};
 pub use filter::Filter;
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};

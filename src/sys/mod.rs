@@ -1,4 +1,5 @@
 //! The only home of system calls, ioctls, mappings and look-ups.
 
+pub mod bpf;
 pub mod clock;
 pub mod plugin;
