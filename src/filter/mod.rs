@@ -8,8 +8,12 @@ pub mod cfg;
 pub mod cond;
 mod decision_tree;
 pub mod emit;
+pub mod error;
+mod lexer;
 mod options;
+pub mod parser;
 pub mod resolve;
 
+pub use error::{ErrorKind, FilterError};
 pub use options::{LiveTarget, Options};
 pub use resolve::Resolver;

@@ -1,0 +1,264 @@
+//! Text -> tokens.
+//!
+//! Among the tokens that could start at a byte the longest wins; among equally long ones a
+//! keyword wins over an address, an address over a name. So `25-53` is one name, `10.1` one
+//! address, and `00112233aabb` an Ethernet address rather than a name.
+
+mod addresses;
+mod keywords;
+
+use std::ops::Range;
+
+use super::ast::{AddrKind, ArithOp, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto, RelOp};
+use super::error::{ErrorKind, FilterError};
+
+/// A token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Tok<'a> {
+    /// The end of the text.
+    End,
+    /// A number or a named constant.
+    Num(u32),
+    /// A name, with the backslash of an escaped one gone.
+    Name(&'a [u8]),
+    /// Two to four numbers with dots between them.
+    V4(&'a [u8]),
+    /// An IPv6 address.
+    V6(&'a [u8]),
+    /// An Ethernet address and its text.
+    Ether([u8; 6], &'a [u8]),
+    /// An ARCnet address and its text.
+    Arcnet(u8, &'a [u8]),
+    /// A protocol.
+    Proto(Proto),
+    /// `src`.
+    Src,
+    /// `dst`.
+    Dst,
+    /// A direction that stands alone (802.11).
+    Dir(Dir),
+    /// `host`, `net`, `port`, `portrange`.
+    Kind(AddrKind),
+    /// A kind that takes no direction: `proto`, `protochain`, `gateway`.
+    KindNoDir(AddrKind),
+    /// `mask`.
+    Mask,
+    And,
+    Or,
+    Not,
+    LParen,
+    RParen,
+    LBracket,
+    RBracket,
+    Colon,
+    Arith(ArithOp),
+    Rel(RelOp),
+    Len,
+    Broadcast,
+    Multicast,
+    Less,
+    Greater,
+    Byte,
+    Inbound,
+    Outbound,
+    IfIndex,
+    Vlan,
+    Mpls,
+    Pppoed,
+    Pppoes,
+    Geneve,
+    Vxlan,
+    Type,
+    Subtype,
+    Direction,
+    Llc,
+    PfIfname,
+    PfRuleset,
+    PfRnr,
+    PfSrnr,
+    PfReason,
+    PfAction,
+    Atm(AtmType),
+    AtmField(AtmField),
+    Mtp2(Mtp2Type),
+    Mtp3(Mtp3Field),
+}
+
+/// Cuts a text into tokens.
+#[derive(Debug)]
+pub(super) struct Lexer<'a> {
+    text: &'a [u8],
+    pos: usize,
+}
+
+impl<'a> Lexer<'a> {
+    /// A lexer at the start of `text`, which ends at its first NUL if it has one.
+    pub fn new(text: &'a [u8]) -> Self {
+        let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+        Self { text: &text[..end], pos: 0 }
+    }
+
+    /// The next token and where it stands; [`Tok::End`] again and again at the end.
+    ///
+    /// # Errors
+    /// A byte that starts no token, or a number or address that is none.
+    pub fn next(&mut self) -> Result<(Tok<'a>, Range<usize>), FilterError> {
+        let rest = &self.text[self.pos..];
+        self.pos += rest.iter().take_while(|b| b" \r\n\t".contains(b)).count();
+        let start = self.pos;
+        let rest = &self.text[start..];
+        let Some(&first) = rest.first() else { return Ok((Tok::End, start..start)) };
+        let (found, len) = match first {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => word(rest),
+            b':' => match addresses::v6_len(rest) {
+                Some(len) => (v6(&rest[..len]), len),
+                None => (Ok(Tok::Colon), 1),
+            },
+            b'$' => arcnet(rest),
+            b'\\' => escaped(rest),
+            _ => punctuation(rest),
+        };
+        self.pos += len;
+        let span = start..self.pos;
+        match found {
+            Ok(tok) => Ok((tok, span)),
+            Err(kind) => Err(FilterError::new(kind, span)),
+        }
+    }
+}
+
+type Found<'a> = (Result<Tok<'a>, ErrorKind>, usize);
+
+/// Tokens that start with a letter or a digit.
+fn word(rest: &[u8]) -> Found<'_> {
+    let name_len = addresses::name_len(rest);
+    // An address with colons is longer than any name that starts at the same byte.
+    if let Some(found) = with_colons(rest, name_len) {
+        return found;
+    }
+    let text = &rest[..name_len];
+    if let Some(tok) = keywords::lookup(text) {
+        return (Ok(tok), name_len);
+    }
+    if let Some(mac) = addresses::mac(text) {
+        return (Ok(Tok::Ether(mac, text)), name_len);
+    }
+    let number_len = addresses::number_len(text);
+    if number_len == name_len {
+        return number(text);
+    }
+    if addresses::v4_len(text) == name_len {
+        return (Ok(Tok::V4(text)), name_len);
+    }
+    (Ok(Tok::Name(text)), name_len)
+}
+
+/// The longest address with colons, if it is longer than the name.
+fn with_colons(rest: &[u8], name_len: usize) -> Option<Found<'_>> {
+    // Within any of them the first colon comes after at most four hexadecimal digits.
+    if !rest.iter().take(5).any(|&b| b == b':') {
+        return None;
+    }
+    let mac_len = addresses::colon_mac_len(rest).unwrap_or(0);
+    let v6_len = addresses::v6_len(rest).unwrap_or(0);
+    let bogus_len = addresses::bogus_mac_len(rest).unwrap_or(0);
+    let len = mac_len.max(v6_len).max(bogus_len);
+    if len <= name_len {
+        return None;
+    }
+    let text = &rest[..len];
+    let found = if len == mac_len {
+        Ok(Tok::Ether(addresses::mac(text)?, text))
+    } else if len == v6_len {
+        v6(text)
+    } else {
+        Err(ErrorKind::InvalidEthernetAddress(lossy(text)))
+    };
+    Some((found, len))
+}
+
+fn v6(text: &[u8]) -> Result<Tok<'_>, ErrorKind> {
+    let valid = std::str::from_utf8(text).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
+    if valid { Ok(Tok::V6(text)) } else { Err(ErrorKind::InvalidIpv6Address(lossy(text))) }
+}
+
+fn number(text: &[u8]) -> Found<'_> {
+    let (radix, digits) = match text {
+        [b'0', b'x' | b'X', hex @ ..] => (16, hex),
+        [b'0', octal @ ..] => (8, octal),
+        decimal => (10, decimal),
+    };
+    let mut value: u32 = 0;
+    for &b in digits {
+        // The scan for the token has let only digits through, but 8 and 9 in octal too.
+        let Some(digit) = char::from(b).to_digit(radix) else {
+            return (Err(ErrorKind::NonOctalDigit(lossy(text))), text.len());
+        };
+        match value.checked_mul(radix).and_then(|v| v.checked_add(digit)) {
+            Some(v) => value = v,
+            None => return (Err(ErrorKind::NumberOverflow(lossy(text))), text.len()),
+        }
+    }
+    (Ok(Tok::Num(value)), text.len())
+}
+
+fn arcnet(rest: &[u8]) -> Found<'_> {
+    let digits = rest[1..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
+    let value =
+        rest[1..=digits].iter().fold(0, |v, &b| v * 16 + char::from(b).to_digit(16).unwrap_or(0));
+    match u8::try_from(value) {
+        Ok(value) if digits > 0 => (Ok(Tok::Arcnet(value, &rest[..=digits])), digits + 1),
+        _ => (Err(ErrorKind::Syntax), 1),
+    }
+}
+
+/// `\name`: a name that is not a keyword, up to a blank, a parenthesis or an exclamation mark.
+fn escaped(rest: &[u8]) -> Found<'_> {
+    let len = rest.iter().take_while(|b| !b" !()\n\t".contains(b)).count();
+    if len > 1 { (Ok(Tok::Name(&rest[1..len])), len) } else { (Err(ErrorKind::Syntax), 1) }
+}
+
+fn punctuation(rest: &[u8]) -> Found<'_> {
+    let two = match rest {
+        [b'&', b'&', ..] => Some(Tok::And),
+        [b'|', b'|', ..] => Some(Tok::Or),
+        [b'>', b'=', ..] => Some(Tok::Rel(RelOp::Ge)),
+        [b'<', b'=', ..] => Some(Tok::Rel(RelOp::Le)),
+        [b'!', b'=', ..] => Some(Tok::Rel(RelOp::Ne)),
+        [b'=', b'=', ..] => Some(Tok::Rel(RelOp::Eq)),
+        [b'<', b'<', ..] => Some(Tok::Arith(ArithOp::Lsh)),
+        [b'>', b'>', ..] => Some(Tok::Arith(ArithOp::Rsh)),
+        _ => None,
+    };
+    if let Some(tok) = two {
+        return (Ok(tok), 2);
+    }
+    let one = match rest[0] {
+        b'(' => Tok::LParen,
+        b')' => Tok::RParen,
+        b'[' => Tok::LBracket,
+        b']' => Tok::RBracket,
+        b'!' => Tok::Not,
+        b'=' => Tok::Rel(RelOp::Eq),
+        b'<' => Tok::Rel(RelOp::Lt),
+        b'>' => Tok::Rel(RelOp::Gt),
+        b'+' => Tok::Arith(ArithOp::Add),
+        b'-' => Tok::Arith(ArithOp::Sub),
+        b'*' => Tok::Arith(ArithOp::Mul),
+        b'/' => Tok::Arith(ArithOp::Div),
+        b'%' => Tok::Arith(ArithOp::Mod),
+        b'&' => Tok::Arith(ArithOp::And),
+        b'|' => Tok::Arith(ArithOp::Or),
+        b'^' => Tok::Arith(ArithOp::Xor),
+        _ => return (Err(ErrorKind::Syntax), 1),
+    };
+    (Ok(one), 1)
+}
+
+/// Text for an error message or a look-up; bytes that are not UTF-8 become U+FFFD.
+pub(super) fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
+}
+
+#[cfg(test)]
+mod tests;
