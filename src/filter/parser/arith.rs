@@ -182,7 +182,11 @@ impl Parser<'_> {
     fn reduce(&mut self, right: ArithId, first: impl Fn(PendingOp) -> bool) -> Result<ArithId> {
         let mut right = right;
         while self.ops.len() > self.frame.ops_base as usize {
-            let Some(op) = self.ops.pop_if(|op| first(*op)) else { break };
+            let op = match self.ops.last() {
+                Some(&op) if first(op) => op,
+                _ => break,
+            };
+            self.ops.pop();
             right = self.push_arith(match op {
                 PendingOp::Neg => Arith::Neg(right),
                 PendingOp::Binary(op, left) => Arith::Binary(op, left, right),
