@@ -13,5 +13,6 @@ pub mod filter;
 pub mod handle;
 pub mod linktype;
 pub mod packet;
+pub mod savefile;
 pub mod sys;
 pub mod timestamp;

@@ -13,6 +13,16 @@ pub enum Precision {
     Nano = 1,
 }
 
+impl Precision {
+    /// Units per second.
+    pub const fn units_per_second(self) -> u64 {
+        match self {
+            Self::Micro => 1_000_000,
+            Self::Nano => 1_000_000_000,
+        }
+    }
+}
+
 /// A point in time: seconds since the Unix epoch and a fraction in the unit of a [`Precision`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {

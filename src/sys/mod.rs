@@ -2,4 +2,6 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod os_error;
 pub mod plugin;
+pub mod stdio;

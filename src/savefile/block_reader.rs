@@ -1,0 +1,91 @@
+//! Reads a regular file in large blocks and hands out what was read in place.
+
+use super::source::Taken;
+use crate::sys::os_error::OsError;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+
+/// Bytes per read(2): large enough to make the call's cost vanish, small enough to stay in the
+/// second-level cache.
+const BLOCK: usize = 256 * 1024;
+
+/// A file and the part of it that is in memory: `buf[start..end]` is read and not yet taken.
+#[derive(Debug)]
+pub(super) struct BlockReader {
+    file: File,
+    buf: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Position in the file of `buf[end]`.
+    position: u64,
+    /// The end was seen; like a `FILE`, we do not look again.
+    at_end: bool,
+}
+
+impl BlockReader {
+    /// Starts at the beginning of `file`.
+    pub fn new(file: File) -> Self {
+        let buf = vec![0; BLOCK];
+        Self { file, buf, start: 0, end: 0, position: 0, at_end: false }
+    }
+
+    /// Takes the next `n` bytes, or as many as there are.
+    #[inline]
+    pub fn take(&mut self, n: usize) -> Result<Taken<'_>, OsError> {
+        if self.end - self.start < n {
+            self.fill(n)?;
+        }
+        let start = self.start;
+        let have = self.end - start;
+        if have >= n {
+            self.start = start + n;
+            return Ok(Taken::All(&mut self.buf[start..start + n]));
+        }
+        self.start = self.end;
+        Ok(Taken::Short(have))
+    }
+
+    /// Reads until `n` bytes are there or the file ends. The buffer grows with what was really
+    /// read, at most doubling, so a length that lies costs no memory.
+    #[cold]
+    fn fill(&mut self, n: usize) -> Result<(), OsError> {
+        self.buf.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        while self.end < n && !self.at_end {
+            if self.end == self.buf.len() {
+                self.buf.resize(2 * self.buf.len(), 0);
+            }
+            match self.file.read(&mut self.buf[self.end..]) {
+                Ok(0) => self.at_end = true,
+                Ok(got) => {
+                    self.end += got;
+                    self.position += got as u64;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Position in the file of the next byte to be taken.
+    pub fn offset(&self) -> u64 {
+        self.position - (self.end - self.start) as u64
+    }
+
+    /// Whether a read met the end of the file with nothing left to take.
+    pub fn is_at_end(&self) -> bool {
+        self.at_end && self.start == self.end
+    }
+
+    /// The file, and the buffer with the last packet that was handed out.
+    pub fn into_parts(self) -> (File, Vec<u8>) {
+        (self.file, self.buf)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+}

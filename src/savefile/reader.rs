@@ -1,0 +1,141 @@
+//! A savefile open for reading, of whatever format.
+
+use super::error::ReadError;
+use super::source::{Source, Taken};
+use super::{pcap, pcapng};
+use crate::linktype::Dlt;
+use crate::packet::RawPacket;
+use crate::sys::os_error::OsError;
+use crate::sys::stdio::{OwnedStream, Stream};
+use crate::timestamp::Precision;
+use std::ffi::{CStr, OsStr};
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+
+/// What the file's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Link-layer type.
+    pub linktype: Dlt,
+    /// Upper bits of the link-layer type field (`pcap_datalink_ext`).
+    pub linktype_ext: u32,
+    /// Snapshot length, bytes; positive.
+    pub snaplen: i32,
+    /// The writer's byte order was not this host's.
+    pub swapped: bool,
+    /// Format version: major, minor.
+    pub version: (u16, u16),
+    /// Unit of the time stamps that [`Reader::next_packet`] gives.
+    pub precision: Precision,
+}
+
+/// A file's records, after its header.
+#[derive(Debug)]
+pub(super) enum Format {
+    /// pcap.
+    Pcap(pcap::Records),
+    /// pcapng.
+    PcapNg(pcapng::Blocks),
+}
+
+/// A savefile open for reading.
+#[derive(Debug)]
+pub struct Reader {
+    source: Source,
+    format: Format,
+    info: FileInfo,
+}
+
+impl Reader {
+    /// Opens a file; `-` is the standard input. `precision` is the unit of the time stamps to
+    /// give, `PCAP_TSTAMP_PRECISION_*`.
+    pub fn open_path(path: &CStr, precision: u32) -> Result<Self, ReadError> {
+        if path == c"-" {
+            let stream = Stream::stdin().ok_or(ReadError::NoStandardInput)?;
+            return Self::from_stream(stream, precision);
+        }
+        let file = File::open(OsStr::from_bytes(path.to_bytes()));
+        let source = file.map_err(OsError::from).and_then(Source::from_file);
+        let source = source.map_err(|cause| ReadError::Open { path: path.to_owned(), cause })?;
+        Self::start(source, precision).map_err(|(_, e)| e)
+    }
+
+    /// Reads from a program's stream, from where it stands and no further than the packets that
+    /// were asked for. On success the reader owns the stream and closes it in the end (unless it
+    /// is the standard input); on an error the stream stays the caller's.
+    pub fn from_stream(stream: Stream, precision: u32) -> Result<Self, ReadError> {
+        let source = Source::from_stream(OwnedStream::new(stream));
+        Self::start(source, precision).map_err(|(source, error)| {
+            if let Source::Stream(reader) = source {
+                reader.release();
+            }
+            error
+        })
+    }
+
+    /// Reads the header. Gives the source back on an error.
+    fn start(mut source: Source, precision: u32) -> Result<Self, (Source, ReadError)> {
+        match open_format(&mut source, precision) {
+            Ok((format, info)) => Ok(Self { source, format, info }),
+            Err(e) => Err((source, e)),
+        }
+    }
+
+    /// What the file's header says.
+    pub fn info(&self) -> &FileInfo {
+        &self.info
+    }
+
+    /// The next packet, `None` at the end of the file, then and ever after. Its bytes stay valid
+    /// until the next call.
+    #[inline]
+    pub fn next_packet(&mut self) -> Result<Option<RawPacket>, ReadError> {
+        match &mut self.format {
+            Format::Pcap(records) => records.next_packet(&mut self.source, &self.info),
+            Format::PcapNg(blocks) => blocks.next_packet(&mut self.source, &self.info),
+        }
+    }
+
+    /// The stream for `pcap_file`. From the first call on, the reader reads through it, so that
+    /// the program may seek: it stands after the last packet returned. It belongs to the reader.
+    pub fn stream(&mut self) -> Result<Stream, OsError> {
+        self.source.stream()
+    }
+
+    /// Descriptor of the file; -1 for streams without one.
+    pub fn fileno(&self) -> i32 {
+        self.source.fileno()
+    }
+}
+
+fn open_format(source: &mut Source, precision: u32) -> Result<(Format, FileInfo), ReadError> {
+    let magic = match source.take(4)? {
+        Taken::All(bytes) => [bytes[0], bytes[1], bytes[2], bytes[3]],
+        Taken::Short(got) => return Err(ReadError::TruncatedFileHeader { wanted: 4, got }),
+    };
+    if let Some(magic) = pcap::Magic::recognise(magic) {
+        return pcap::open(magic, source, precision);
+    }
+    if magic == pcapng::SECTION_HEADER.to_ne_bytes() {
+        return pcapng::open(source, precision);
+    }
+    Err(ReadError::UnknownFormat)
+}
+
+/// The precision asked for.
+pub(super) fn precision_from(value: u32) -> Result<Precision, ReadError> {
+    match value {
+        0 => Ok(Precision::Micro),
+        1 => Ok(Precision::Nano),
+        _ => Err(ReadError::UnknownPrecision(value)),
+    }
+}
+
+/// The snapshot length to believe: a file that says 0, or more than an `int` holds, means "no
+/// limit".
+pub(super) fn adjusted_snaplen(linktype: Dlt, snaplen: u32) -> i32 {
+    match i32::try_from(snaplen) {
+        Ok(n) if n > 0 => n,
+        _ => linktype.max_snaplen() as i32,
+    }
+}
