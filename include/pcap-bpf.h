@@ -1,0 +1,2 @@
+/* Where programs have always found it. */
+#include <pcap/bpf.h>
