@@ -71,8 +71,8 @@ pub enum PcapNgError {
     BlockNotPadded(u32),
     #[error("pcapng block size {length} > maximum {max}")]
     BlockTooLong { length: u32, max: u32 },
-    #[error("block total length in header {header} and trailer {trailer} don't match")]
-    TrailerMismatch { header: u32, trailer: u32 },
+    #[error("block total length in header and trailer don't match")]
+    TrailerMismatch,
     #[error("block of type {0} in pcapng dump file is too short")]
     BlockContents(u32),
     #[error("the capture file has no Interface Description Blocks")]

@@ -283,9 +283,8 @@ fn next_block(
         Taken::Short(got) => return Err(PcapNgError::Truncated { wanted, got }.into()),
     };
     let (body, trailer) = rest.split_at_mut(wanted - BLOCK_TRAILER_LEN);
-    let trailer = order.u32(trailer, 0);
-    if trailer != length {
-        return Err(PcapNgError::TrailerMismatch { header: length, trailer }.into());
+    if order.u32(trailer, 0) != length {
+        return Err(PcapNgError::TrailerMismatch.into());
     }
     Ok(Some(Block { kind, body }))
 }

@@ -1,0 +1,6 @@
+//! Savefiles against the system's libpcap.
+
+mod linktypes;
+mod mutants;
+mod read;
+mod support;
