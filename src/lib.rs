@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod capi;
 pub mod capture;
+pub mod device;
 pub mod error;
 pub mod filter;
 pub mod handle;

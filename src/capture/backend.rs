@@ -17,7 +17,8 @@ pub struct Config {
     pub promisc: bool,
     /// 802.11 monitor mode.
     pub rfmon: bool,
-    /// Packet buffer timeout in milliseconds; 0 waits for ever, negative as 0.
+    /// Packet buffer timeout in milliseconds; 0 waits for ever, negative opens AF_PACKET
+    /// sources in nonblocking mode, as libpcap does.
     pub timeout_ms: i32,
     /// Deliver packets as they arrive.
     pub immediate: bool,
@@ -107,6 +108,10 @@ pub trait Backend: Send {
     fn set_linktype(&mut self, dlt: Dlt) -> Result<(), CaptureError>;
     /// Effective snapshot length.
     fn snaplen(&self) -> i32;
+    /// `pcap_bufsize`: bytes of the largest unit the source reads at once.
+    fn bufsize(&self) -> i32 {
+        self.snaplen()
+    }
     /// Precision of the time stamps it gives.
     fn precision(&self) -> Precision;
     /// How filters for it must be compiled.
@@ -114,8 +119,17 @@ pub trait Backend: Send {
     /// Makes packets ready: waits no longer than the timeout, not at all when nonblocking.
     fn fill(&mut self) -> Result<Fill, CaptureError>;
     /// The next packet that is ready, or `None` when [`Backend::fill`] must be called again.
-    /// Its bytes stay valid until the next call of either.
+    /// Its bytes stay valid until the next call of either, or of [`Backend::release`].
     fn next_packet(&mut self) -> Option<RawPacket>;
+    /// As [`Backend::next_packet`], for `pcap_next` and `pcap_next_ex`: the packet no longer
+    /// occupies kernel memory when it is returned, so that polling [`Backend::selectable_fd`]
+    /// tells of later packets only. Its bytes stay valid until the next read.
+    fn next_detached(&mut self) -> Option<RawPacket> {
+        self.next_packet()
+    }
+    /// The packet returned last is no longer needed: called when a packet loop ends, so that
+    /// the memory it occupied goes back to the kernel now and not at the next read.
+    fn release(&mut self) {}
     /// Sends one frame; returns the bytes sent.
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError>;
     /// Counters since activation.

@@ -2,6 +2,9 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod ifaddrs;
+pub mod netdev;
+pub mod netlink;
 pub mod os_error;
 pub mod plugin;
 pub mod stdio;
