@@ -1,1 +1,14 @@
-//! stub
+//! The DPDK plug-in of oxpcap, `libpcap-dpdk.so`.
+//!
+//! Exports one symbol, [`pcapx_plugin`], the table of `include/pcap/oxpcap-plugin.h`. What DPDK
+//! has as `static inline` functions is called by the C shim in `shim/`; decisions are made here.
+
+mod arguments;
+mod eal;
+mod error;
+mod ffi;
+mod name;
+mod port;
+mod table;
+
+pub use table::pcapx_plugin;

@@ -1,0 +1,90 @@
+/* What the plug-in's Rust side calls of DPDK. Results are 0 or a negative errno, unless said. */
+#ifndef PCAPX_DPDK_SHIM_H
+#define PCAPX_DPDK_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <pcap/oxpcap-plugin.h>
+
+#define OX_BURST 64		/* packets of one receive */
+#define OX_MAX_PACKET 262144	/* libpcap's largest snapshot length */
+#define OX_NAME 256
+
+/* --- eal.c --- */
+
+/* Whether this process has an EAL already, ours or its own. */
+int ox_eal_running(void);
+/* Whether it is a secondary process's. */
+int ox_eal_is_secondary(void);
+/* Starts the EAL on the calling thread, whose affinity this changes. What it would have printed
+   goes to the log. */
+int ox_eal_init(int argc, char **argv);
+/* "DPDK 22.11.11". */
+const char *ox_version(void);
+/* Text of a positive errno, DPDK's own included. */
+const char *ox_strerror(int error);
+
+/* From here to ox_quiet_end, what this thread prints through stdio goes to the log. */
+void ox_quiet_begin(void);
+void ox_quiet_end(void);
+/* Where the log stands now. */
+uint64_t ox_log_mark(void);
+/* Copies what was logged since `mark`, as much of its end as fits, NUL-terminated. */
+void ox_log_since(uint64_t mark, char *text, size_t size);
+
+/* Begins to count forks. */
+void ox_watch_forks(void);
+/* Counts the forks between the process that started the EAL and this one. */
+unsigned int ox_fork_generation(void);
+/* Gives this thread a mempool cache, where the EAL is ours. Cheap when it has one. */
+void ox_thread_enter(void);
+
+/* --- port.c --- */
+
+struct ox_port;
+
+struct ox_port_config {
+	uint16_t port;
+	uint16_t rx_queues;	/* wanted */
+	int first_queue;	/* of a running port: only this queue; -1: all */
+	int promisc;
+	uint32_t descriptors;	/* wanted per receive queue; 0: default */
+};
+
+struct ox_port_facts {
+	char name[OX_NAME];
+	char driver[OX_NAME];
+	uint8_t mac[6];
+	int link_up;
+};
+
+int ox_port_find(const char *name, uint16_t *port);
+int ox_port_exists(uint16_t port);
+/* The first port that exists from `from` on; -ENOENT. */
+int ox_port_next(uint16_t from);
+int ox_port_facts(uint16_t port, struct ox_port_facts *facts);
+int ox_plug(const char *bus, const char *name, const char *arguments);
+int ox_unplug(const char *bus, const char *name);
+
+/* Configures and starts a port, or joins one that the program itself runs. On failure *step
+   names what failed. */
+int ox_port_open(const struct ox_port_config *config, struct ox_port **port, const char **step);
+/* Whether the port was running before. */
+int ox_port_joined(const struct ox_port *port);
+/* -ENOTSUP where promiscuous mode was wanted and cannot be had. */
+int ox_port_promisc_result(const struct ox_port *port);
+/* Stops the port unless it was joined. */
+void ox_port_stop(struct ox_port *port);
+/* Frees the rest; the device may have been unplugged between. */
+void ox_port_free(struct ox_port *port);
+/* Packets, or a negative errno. */
+int ox_port_receive(struct ox_port *port, struct pcapx_plugin_packet *packets);
+int ox_port_inject(struct ox_port *port, const uint8_t *frame, uint32_t len);
+int ox_port_stats(struct ox_port *port, struct pcapx_plugin_stats *stats);
+/* Buffers of the port's pool that are in use; for tests. */
+unsigned int ox_port_buffers_in_use(const struct ox_port *port);
+/* Pools that could not be freed yet because something still holds buffers of theirs. */
+unsigned int ox_pools_waiting(void);
+
+#endif

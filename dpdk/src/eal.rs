@@ -1,0 +1,211 @@
+//! One EAL a process: started by us when first needed, or the program's own. Never cleaned up,
+//! for it cannot be started again.
+
+use crate::arguments::{self, Situation};
+use crate::error::Failure;
+use crate::ffi;
+use std::cell::Cell;
+use std::ffi::{CString, c_char, c_int};
+use std::sync::{Condvar, Mutex};
+
+/// Whose EAL it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eal {
+    /// Started here, as a primary process.
+    Ours,
+    /// Started here, as a secondary process of the primary with [`secondary_prefix`].
+    OurSecondary,
+    /// The program's own.
+    Adopted,
+}
+
+enum State {
+    Unknown,
+    Starting,
+    Running(Eal),
+    /// It cannot be tried again.
+    Dead(Failure),
+}
+
+static STATE: Mutex<State> = Mutex::new(State::Unknown);
+static CHANGED: Condvar = Condvar::new();
+/// File prefix of the primary this process is a secondary of.
+static PREFIX: Mutex<String> = Mutex::new(String::new());
+
+thread_local! {
+    static STARTING_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What to start if nothing runs.
+pub enum Wanted<'a> {
+    /// A primary process; `pci`: the device may be on the PCI bus.
+    Primary { pci: bool },
+    /// A secondary process of the primary with this file prefix.
+    Secondary { prefix: &'a str },
+}
+
+/// The EAL, started now if need be. The caller says whether what runs suits it.
+pub fn ensure(wanted: &Wanted) -> Result<Eal, Failure> {
+    if STARTING_HERE.get() {
+        return Err(Failure::new("a DPDK device cannot be opened while DPDK itself starts"));
+    }
+    let mut state = lock();
+    loop {
+        match &*state {
+            State::Running(eal) => return Ok(*eal),
+            State::Dead(failure) => return Err(failure.clone()),
+            State::Unknown => break,
+            State::Starting => state = CHANGED.wait(state).unwrap_or_else(|e| e.into_inner()),
+        }
+    }
+    *state = State::Starting;
+    // No lock over DPDK's own code: it may call pcap_* functions.
+    drop(state);
+    let (next, result) = match start(wanted) {
+        Ok(eal) => (State::Running(eal), Ok(eal)),
+        Err(Refusal::Retry(failure)) => (State::Unknown, Err(failure)),
+        Err(Refusal::Final(failure)) => (State::Dead(failure.clone()), Err(failure)),
+    };
+    *lock() = next;
+    CHANGED.notify_all();
+    result
+}
+
+fn lock() -> std::sync::MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// The file prefix of the primary, where this process is our secondary.
+pub fn secondary_prefix() -> String {
+    PREFIX.lock().unwrap_or_else(|e| e.into_inner()).clone()
+}
+
+enum Refusal {
+    Retry(Failure),
+    Final(Failure),
+}
+
+fn start(wanted: &Wanted) -> Result<Eal, Refusal> {
+    // SAFETY: no conditions.
+    unsafe {
+        if ffi::ox_eal_running() != 0 {
+            ffi::ox_watch_forks();
+            return Ok(Eal::Adopted);
+        }
+    }
+    let words = command_line(wanted).map_err(Refusal::Retry)?;
+    let mark = ffi::log_mark();
+    let rc = init_on_helper_thread(&words).map_err(Refusal::Retry)?;
+    if rc != 0 {
+        let log = ffi::log_since(mark);
+        let failure = explain(&words, rc, &log);
+        // Bad arguments leave the EAL untouched; after anything else it refuses for ever.
+        return Err(match -rc {
+            libc::EINVAL => Refusal::Retry(failure),
+            _ => Refusal::Final(failure),
+        });
+    }
+    Ok(match wanted {
+        Wanted::Secondary { prefix } => {
+            *PREFIX.lock().unwrap_or_else(|e| e.into_inner()) = (*prefix).to_owned();
+            Eal::OurSecondary
+        }
+        Wanted::Primary { .. } => Eal::Ours,
+    })
+}
+
+fn command_line(wanted: &Wanted) -> Result<Vec<String>, Failure> {
+    let (pci, secondary) = match wanted {
+        Wanted::Primary { pci } => (*pci, None),
+        Wanted::Secondary { prefix } => (false, Some(*prefix)),
+    };
+    let mut user = user_words()?;
+    if let Some(prefix) = secondary {
+        user = vec!["--proc-type=secondary".into(), format!("--file-prefix={prefix}")];
+    }
+    arguments::check(&user)?;
+    let situation = Situation {
+        cpus: own_cpus(),
+        huge_pages: free_huge_pages(),
+        pci: pci && std::path::Path::new("/sys/bus/pci/devices").is_dir(),
+    };
+    Ok(arguments::complete(user, &situation))
+}
+
+/// `PCAPX_DPDK_EAL`, or `DPDK_CFG`, which libpcap's DPDK module read.
+fn user_words() -> Result<Vec<String>, Failure> {
+    for variable in ["PCAPX_DPDK_EAL", "DPDK_CFG"] {
+        if let Some(value) = std::env::var_os(variable) {
+            let text =
+                value.to_str().ok_or_else(|| Failure::new(format!("{variable} is not UTF-8")))?;
+            return arguments::split(text);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// CPUs the calling thread may run on.
+fn own_cpus() -> Vec<usize> {
+    // SAFETY: a cpu_set_t of zeros is an empty set; the kernel fills it.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of_val(&set), &mut set) != 0 {
+            return vec![0];
+        }
+        set
+    };
+    // SAFETY: the index is within the set.
+    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+fn free_huge_pages() -> bool {
+    let Ok(sizes) = std::fs::read_dir("/sys/kernel/mm/hugepages") else { return false };
+    sizes.flatten().any(|size| {
+        let free = std::fs::read_to_string(size.path().join("free_hugepages"));
+        free.is_ok_and(|text| text.trim().parse::<u64>().is_ok_and(|n| n > 0))
+    })
+}
+
+/// `rte_eal_init` binds the thread that calls it to one CPU; so it is not the caller's.
+fn init_on_helper_thread(words: &[String]) -> Result<c_int, Failure> {
+    let words: Vec<CString> = words
+        .iter()
+        .map(|word| CString::new(word.as_str()))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Failure::new("an EAL argument holds a NUL"))?;
+    let run = move || {
+        STARTING_HERE.set(true);
+        // The EAL permutes the pointers and keeps them: they live as long as it does.
+        let words: &'static [CString] = Box::leak(words.into_boxed_slice());
+        let mut argv: Vec<*mut c_char> = words.iter().map(|w| w.as_ptr().cast_mut()).collect();
+        argv.push(std::ptr::null_mut());
+        let argv = Box::leak(argv.into_boxed_slice());
+        // SAFETY: a null-terminated vector of strings, all alive for ever.
+        unsafe { ffi::ox_eal_init((argv.len() - 1) as c_int, argv.as_mut_ptr()) }
+    };
+    let thread = std::thread::Builder::new()
+        .name("pcap-eal-init".into())
+        .spawn(run)
+        .map_err(|error| Failure::new(format!("no thread to start DPDK on: {error}")))?;
+    thread.join().map_err(|_| Failure::new("starting DPDK panicked"))
+}
+
+fn explain(words: &[String], rc: c_int, log: &str) -> Failure {
+    let mut failure = Failure::errno("DPDK's EAL did not start", rc, "");
+    let telling: Vec<&str> = log
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            let line = line.to_ascii_lowercase();
+            ["fatal", "cannot", "invalid", "error", "fail", "unrecognized", "permission", "no "]
+                .iter()
+                .any(|word| line.contains(word))
+        })
+        .take(3)
+        .collect();
+    if !telling.is_empty() {
+        failure.text.push_str(&format!(": {}", telling.join("; ")));
+    }
+    failure.text.push_str(&format!(" [arguments: {}]", words[1..].join(" ")));
+    failure
+}
