@@ -84,10 +84,27 @@ pub fn to_ebpf(insns: &[Insn], target: Target) -> Result<Vec<EbpfInsn>, ConvertE
     converter.finish()
 }
 
+/// A kernel program that is nothing but a tail call to the first program of an array.
+///
+/// `array` is the array's descriptor. When the array is empty, it rejects.
+pub fn tail_call(array: i32) -> [EbpfInsn; 6] {
+    const PSEUDO_MAP_FD: u8 = 1;
+    let insn = |code, registers, imm| EbpfInsn { code, registers, off: 0, imm };
+    [
+        insn(DW, TMP | PSEUDO_MAP_FD << 4, array),
+        insn(0, 0, 0),
+        insn(ALU64 | MOV, R3, 0),
+        insn(JMP | CALL, 0, HELPER_TAIL_CALL),
+        insn(ALU64 | MOV, R0_A, 0),
+        insn(JMP | EXIT, 0, 0),
+    ]
+}
+
 const R0_A: u8 = 0;
 const R1: u8 = 1;
 /// Free between instructions; packet loads and calls destroy it.
 const TMP: u8 = 2;
+const R3: u8 = 3;
 const R6_CONTEXT: u8 = 6;
 const R7_X: u8 = 7;
 const R8_SAVED: u8 = 8;
@@ -405,6 +422,9 @@ const SK_BUFF_FIELDS: [(aux::Ancillary, i16, bool); 9] = [
 ];
 /// `BPF_FUNC_get_smp_processor_id`.
 const HELPER_SMP_PROCESSOR_ID: i32 = 8;
+
+/// `BPF_FUNC_tail_call`.
+const HELPER_TAIL_CALL: i32 = 12;
 
 // struct rte_mbuf, rte_mbuf_core.h.
 const MBUF_OL_FLAGS: i16 = 24;

@@ -16,14 +16,16 @@ mod filter;
 mod image;
 mod insn;
 mod interpreter;
+mod kernel;
 mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
-pub use ebpf::{ConvertError, EbpfInsn, Target, to_ebpf};
+pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::Filter;
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
 pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};
+pub use kernel::{Inexact, check_kernel};
 pub use program::Program;
 pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

@@ -1,10 +1,11 @@
 //! What a live source of packets must do. The packet loop lives once, in `handle`, above it.
 
+use super::Placement;
 use crate::bpf::Program;
 use crate::linktype::Dlt;
 use crate::packet::RawPacket;
 use crate::timestamp::Precision;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 /// Settings of `pcap_set_*` before activation.
 #[derive(Clone, Debug)]
@@ -136,6 +137,14 @@ pub trait Backend: Send {
     fn stats(&mut self) -> Result<Stats, CaptureError>;
     /// Replaces the filter; no packet that only the old one accepted is returned afterwards.
     fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError>;
+    /// Where the filter runs (`pcapx_filter_mode`).
+    fn filter_placement(&self) -> Placement;
+    /// Replaces the filter by a loaded eBPF program (`pcapx_set_ebpf_filter`), which stays the
+    /// caller's. Only Linux sockets take one.
+    fn set_ebpf_filter(&mut self, _program: BorrowedFd<'_>) -> Result<(), CaptureError> {
+        let message = "This source does not take eBPF programs".to_owned();
+        Err(CaptureError { status: -1, message })
+    }
     /// Restricts the direction.
     fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError>;
     /// Nonblocking mode.

@@ -3,9 +3,11 @@
 mod backend;
 pub mod dpdk;
 pub mod linux;
+mod placement;
 mod polled;
 
 pub use backend::*;
+pub use placement::{FilterMode, Placement};
 
 /// Opens and activates a live source: `pcap_activate` with the settings of `config`.
 ///

@@ -4,7 +4,7 @@
 //! read once a burst.
 
 use super::dpdk::call_failure;
-use super::{Backend, CaptureError, Config, Direction, Fill, Stats, Waker};
+use super::{Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Stats, Waker};
 use crate::bpf::{Aux, Program, interpret, op};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
@@ -300,6 +300,14 @@ impl Backend for Polled {
             _ => Filtering::Here(program.clone()),
         };
         Ok(())
+    }
+
+    fn filter_placement(&self) -> Placement {
+        match self.filtering {
+            Filtering::Off => Placement::default(),
+            Filtering::Plugin => Placement { mode: FilterMode::Dpdk, ..Placement::default() },
+            Filtering::Here(_) => Placement::userland(""),
+        }
     }
 
     fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError> {

@@ -110,10 +110,70 @@ fn load(insns: &[[u8; 8]], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
         prog_flags: 0,
     };
     // SAFETY: all pointers in `attr` are to memory of the stated sizes that outlives the call.
-    let fd = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &attr, size_of_val(&attr)) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let fd = unsafe { bpf(BPF_PROG_LOAD, &attr) }?;
     // SAFETY: a new descriptor that nobody else owns; the kernel sets close-on-exec.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as libc::c_int) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The head of `union bpf_attr` for `BPF_MAP_CREATE`.
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// `union bpf_attr` for `BPF_MAP_UPDATE_ELEM`.
+#[repr(C)]
+struct MapUpdate {
+    map_fd: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+const _: () = assert!(size_of::<MapUpdate>() == 32);
+
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_TYPE_PROG_ARRAY: u32 = 3;
+
+/// Makes a program array (`BPF_MAP_TYPE_PROG_ARRAY`) with one program in it.
+///
+/// The kernel empties it when its last descriptor is closed.
+///
+/// # Errors
+/// `EPERM` without the privilege.
+pub fn create_program_array(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let attr = MapCreate {
+        map_type: BPF_MAP_TYPE_PROG_ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        map_flags: 0,
+    };
+    // SAFETY: `attr` holds no pointers.
+    let fd = unsafe { bpf(BPF_MAP_CREATE, &attr) }?;
+    // SAFETY: a new descriptor that nobody else owns; the kernel sets close-on-exec.
+    let array = unsafe { OwnedFd::from_raw_fd(fd) };
+    let (key, value) = (0u32, program.as_raw_fd());
+    let attr = MapUpdate {
+        map_fd: array.as_raw_fd() as u32,
+        key: &raw const key as u64,
+        value: &raw const value as u64,
+        flags: 0,
+    };
+    // SAFETY: key and value are of the sizes the map was made with, and outlive the call.
+    unsafe { bpf(BPF_MAP_UPDATE_ELEM, &attr) }?;
+    Ok(array)
+}
+
+/// # Safety
+/// Pointers in `attr` must be valid for what `command` does with them.
+unsafe fn bpf<T>(command: libc::c_int, attr: &T) -> io::Result<libc::c_int> {
+    // SAFETY: `attr` is read for its own size; the rest is the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr, size_of_val(attr)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as libc::c_int) }
 }

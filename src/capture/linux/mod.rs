@@ -1,5 +1,6 @@
 //! Capture on Linux: AF_PACKET sockets, and netfilter's log and queue.
 
+pub mod kernel_filter;
 mod tstamp;
 
 use super::{Activated, CaptureError, Config};
