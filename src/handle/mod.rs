@@ -7,12 +7,14 @@ mod dead;
 mod inactive;
 mod live;
 mod reading;
+mod resolver;
 
 pub use breaker::Breaker;
 pub use dead::Dead;
 pub use inactive::Inactive;
 pub use live::Live;
 pub use reading::{Reading, Step};
+pub use resolver::SystemResolver;
 
 use crate::capture::{Direction, Stats};
 use crate::error::{Error, Operation};

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod ifaddrs;
 pub mod netdev;
 pub mod netlink;
+pub mod netdb;
 pub mod os_error;
 pub mod plugin;
 pub mod stdio;
