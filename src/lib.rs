@@ -10,6 +10,7 @@ pub mod capi;
 pub mod capture;
 pub mod device;
 pub mod error;
+pub mod ethertype;
 pub mod filter;
 pub mod handle;
 pub mod linktype;

@@ -3,9 +3,9 @@
 pub mod bpf;
 pub mod clock;
 pub mod ifaddrs;
+pub mod netdb;
 pub mod netdev;
 pub mod netlink;
-pub mod netdb;
 pub mod os_error;
 pub mod plugin;
 pub mod stdio;
