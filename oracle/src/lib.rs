@@ -3,7 +3,7 @@
 pub mod proto;
 pub mod wire;
 
-pub use proto::{CompileOptions, FileContents, FilePacket, Insn};
+pub use proto::{CompileOptions, FileContents, FilePacket, Insn, WriteOptions};
 
 use proto::{Request, get_program, put_program};
 use std::io::{BufReader, BufWriter};
@@ -163,6 +163,25 @@ impl Oracle {
         }
         contents.error = m.text();
         Ok(contents)
+    }
+
+    /// Writes packets to a savefile; `Err` is the error of opening it.
+    pub fn write_file(
+        &mut self,
+        path: &Path,
+        options: &WriteOptions,
+        packets: &[FilePacket],
+    ) -> Result<(), String> {
+        let mut m = self.must(Request::WriteFile, |out| {
+            put_path(out, path);
+            out.i32(options.dlt).i32(options.snaplen);
+            out.u8(options.nano.into()).u8(options.append.into());
+            out.u32(packets.len() as u32);
+            for p in packets {
+                out.u64(p.sec as u64).u64(p.frac as u64).u32(p.len).bytes(&p.data);
+            }
+        });
+        if m.u8() == 0 { Ok(()) } else { Err(m.text()) }
     }
 
     /// Nanoseconds to read a savefile through `pcap_dispatch` with an empty callback, and the

@@ -30,6 +30,7 @@ fn answer(request: Request, m: &mut In, out: &mut Out) {
         Request::BenchCompile => serve::filter::bench_compile(m, out),
         Request::BenchFilter => serve::filter::bench_filter(m, out),
         Request::ReadFile => serve::savefile::read(m, out),
+        Request::WriteFile => serve::savefile::write(m, out),
         Request::BenchRead => serve::savefile::bench_read(m, out),
         Request::BenchWrite => serve::savefile::bench_write(m, out),
     }

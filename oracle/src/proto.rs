@@ -28,10 +28,12 @@ pub enum Request {
     BenchWrite,
     /// Names and descriptions of a DLT.
     Datalink,
+    /// Write a savefile.
+    WriteFile,
 }
 
 impl Request {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Version,
         Self::Compile,
         Self::Filter,
@@ -43,6 +45,7 @@ impl Request {
         Self::BenchRead,
         Self::BenchWrite,
         Self::Datalink,
+        Self::WriteFile,
     ];
 
     /// The operation with a number.
@@ -122,6 +125,19 @@ pub struct FilePacket {
     pub len: u32,
     /// The captured bytes.
     pub data: Vec<u8>,
+}
+
+/// How a savefile is to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// `DLT_` value.
+    pub dlt: i32,
+    /// Snapshot length.
+    pub snaplen: i32,
+    /// Nanoseconds instead of microseconds.
+    pub nano: bool,
+    /// Append to the file.
+    pub append: bool,
 }
 
 /// A savefile as libpcap reads it.

@@ -4,3 +4,4 @@ mod linktypes;
 mod mutants;
 mod read;
 mod support;
+mod write;

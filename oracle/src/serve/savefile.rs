@@ -76,6 +76,43 @@ pub fn read(m: &mut In, out: &mut Out) {
     out.u8(0).bytes(&error.unwrap_or_default());
 }
 
+unsafe extern "C" {
+    // Not in the bindings.
+    fn pcap_dump_open_append(
+        p: *mut pcap_sys::pcap_t,
+        path: *const c_char,
+    ) -> *mut pcap_sys::pcap_dumper_t;
+}
+
+pub fn write(m: &mut In, out: &mut Out) {
+    let path = path(m);
+    let (dlt, snaplen, nano, append) = (m.i32(), m.i32(), m.u8(), m.u8() != 0);
+    // SAFETY: a dead handle and a path; the dumper is closed before the handle.
+    unsafe {
+        let p = pcap_sys::pcap_open_dead_with_tstamp_precision(dlt, snaplen, nano.into());
+        let dumper = if append {
+            pcap_dump_open_append(p, path.as_ptr())
+        } else {
+            pcap_sys::pcap_dump_open(p, path.as_ptr())
+        };
+        if dumper.is_null() {
+            out.u8(1).bytes(&text(pcap_sys::pcap_geterr(p)).unwrap_or_default());
+        } else {
+            for _ in 0..m.u32() {
+                let ts = libc::timeval { tv_sec: m.u64() as i64, tv_usec: m.u64() as i64 };
+                let len = m.u32();
+                let data = m.bytes();
+                let header = PacketHeader { ts, caplen: data.len() as u32, len };
+                let header: *const PacketHeader = &header;
+                pcap_sys::pcap_dump(dumper.cast(), header.cast(), data.as_ptr());
+            }
+            pcap_sys::pcap_dump_close(dumper);
+            out.u8(0);
+        }
+        pcap_sys::pcap_close(p);
+    }
+}
+
 unsafe extern "C" fn count(user: *mut c_uchar, _: *const pcap_sys::pcap_pkthdr, _: *const c_uchar) {
     // SAFETY: `bench_read` hands in a counter.
     unsafe { *user.cast::<u64>() += 1 }
