@@ -13,6 +13,21 @@ pub struct PacketHeader {
     pub len: u32,
 }
 
+/// A packet whose bytes are borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Header for the packet.
+    pub header: PacketHeader,
+    /// `header.caplen` bytes.
+    pub data: &'a [u8],
+}
+
+impl From<Packet<'_>> for RawPacket {
+    fn from(packet: Packet<'_>) -> Self {
+        Self { header: packet.header, data: packet.data.as_ptr() }
+    }
+}
+
 /// A packet in memory that someone else owns.
 ///
 /// A raw pointer, not a slice: it crosses user callbacks, which may close the handle or

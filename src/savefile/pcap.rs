@@ -3,10 +3,11 @@
 use super::byte_order::ByteOrder;
 use super::error::{PcapError, ReadError};
 use super::pseudo_header;
-use super::reader::{FileInfo, Format, adjusted_snaplen, precision_from};
+use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
 use super::source::{Source, Taken};
+use crate::bpf::Filter;
 use crate::linktype::{Dlt, LinktypeField};
-use crate::packet::{PacketHeader, RawPacket};
+use crate::packet::{Packet, PacketHeader};
 use crate::timestamp::{Precision, Timestamp};
 
 /// First four bytes of a file with microseconds.
@@ -169,16 +170,17 @@ fn check_version((major, minor): (u16, u16)) -> Result<(), PcapError> {
 }
 
 impl Records {
-    /// The next packet, `None` at the end.
+    /// The next packet.
     #[inline]
     pub fn next_packet(
         &mut self,
         source: &mut Source,
         info: &FileInfo,
-    ) -> Result<Option<RawPacket>, ReadError> {
+        filter: Option<&Filter>,
+    ) -> Result<Next, ReadError> {
         let mut header = match source.take(self.header_len)? {
             Taken::All(bytes) => self.parse_header(bytes),
-            Taken::Short(0) => return Ok(None),
+            Taken::Short(0) => return Ok(Next::End),
             Taken::Short(got) => {
                 let wanted = self.header_len;
                 return Err(PcapError::TruncatedPacketHeader { wanted, got }.into());
@@ -199,7 +201,7 @@ impl Records {
             }
         };
         pseudo_header::fix(info.linktype, self.order, &mut header, data);
-        Ok(Some(RawPacket { header, data: data.as_ptr() }))
+        Ok(Next::judge(Packet { header, data }, filter))
     }
 
     /// Time stamps are unsigned 32-bit numbers, good until 2106.

@@ -4,10 +4,11 @@ use super::byte_order::ByteOrder;
 use super::error::{PcapNgError, ReadError};
 use super::interface::Interface;
 use super::pseudo_header;
-use super::reader::{FileInfo, Format, adjusted_snaplen, precision_from};
+use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
 use super::source::{Source, Taken};
+use crate::bpf::Filter;
 use crate::linktype::Dlt;
-use crate::packet::{PacketHeader, RawPacket};
+use crate::packet::{Packet, PacketHeader};
 use crate::timestamp::Precision;
 
 /// Block types. The section header's reads the same in both byte orders.
@@ -171,16 +172,19 @@ fn add_interface(
 }
 
 impl Blocks {
-    /// The next packet, `None` at the end.
+    /// The next packet.
     #[inline]
     pub fn next_packet(
         &mut self,
         source: &mut Source,
         info: &FileInfo,
-    ) -> Result<Option<RawPacket>, ReadError> {
+        filter: Option<&Filter>,
+    ) -> Result<Next, ReadError> {
         let order = self.order;
         loop {
-            let Some(block) = next_block(source, order, self.max_block)? else { return Ok(None) };
+            let Some(block) = next_block(source, order, self.max_block)? else {
+                return Ok(Next::End);
+            };
             let fields = match block.kind {
                 ENHANCED_PACKET => enhanced_fields(order, &block)?,
                 SIMPLE_PACKET => simple_fields(order, &block, info)?,
@@ -195,17 +199,18 @@ impl Blocks {
                 }
                 _ => continue,
             };
-            return self.packet(block, &fields, info).map(Some);
+            return Ok(Next::judge(self.packet(block, &fields, info)?, filter));
         }
     }
+
     /// Time stamp, length checks and data of a packet block.
     #[inline]
-    fn packet(
+    fn packet<'a>(
         &self,
-        block: Block<'_>,
+        block: Block<'a>,
         fields: &PacketFields,
         info: &FileInfo,
-    ) -> Result<RawPacket, ReadError> {
+    ) -> Result<Packet<'a>, ReadError> {
         let interface = self
             .interfaces
             .get(fields.interface as usize)
@@ -221,7 +226,7 @@ impl Blocks {
         let ts = interface.timestamp(time, info.precision);
         let mut header = PacketHeader { ts, caplen, len };
         pseudo_header::fix(info.linktype, self.order, &mut header, data);
-        Ok(RawPacket { header, data: data.as_ptr() })
+        Ok(Packet { header, data })
     }
 
     /// A handle has one link-layer type and one snapshot length, so all interfaces must have the

@@ -3,8 +3,9 @@
 use super::error::ReadError;
 use super::source::{Source, Taken};
 use super::{pcap, pcapng};
+use crate::bpf::{Aux, Filter};
 use crate::linktype::Dlt;
-use crate::packet::RawPacket;
+use crate::packet::{Packet, RawPacket};
 use crate::sys::os_error::OsError;
 use crate::sys::stdio::{OwnedStream, Stream};
 use crate::timestamp::Precision;
@@ -36,6 +37,26 @@ pub(super) enum Format {
     Pcap(pcap::Records),
     /// pcapng.
     PcapNg(pcapng::Blocks),
+}
+
+/// What comes next in a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// A packet; its bytes stay valid until the next read.
+    Packet(RawPacket),
+    /// A packet that the filter rejects.
+    Rejected,
+    /// The end of the file.
+    End,
+}
+
+impl Next {
+    /// Runs the filter, while the packet's bytes are still borrowed.
+    #[inline]
+    pub(super) fn judge(packet: Packet<'_>, filter: Option<&Filter>) -> Self {
+        let accepts = |f: &Filter| f.run(packet.data, packet.header.len, &Aux::NONE) != 0;
+        if filter.is_none_or(accepts) { Self::Packet(packet.into()) } else { Self::Rejected }
+    }
 }
 
 /// A savefile open for reading.
@@ -90,9 +111,18 @@ impl Reader {
     /// until the next call.
     #[inline]
     pub fn next_packet(&mut self) -> Result<Option<RawPacket>, ReadError> {
+        match self.next(None)? {
+            Next::Packet(packet) => Ok(Some(packet)),
+            Next::Rejected | Next::End => Ok(None),
+        }
+    }
+
+    /// As [`Reader::next_packet`], with the filter's verdict.
+    #[inline]
+    pub fn next(&mut self, filter: Option<&Filter>) -> Result<Next, ReadError> {
         match &mut self.format {
-            Format::Pcap(records) => records.next_packet(&mut self.source, &self.info),
-            Format::PcapNg(blocks) => blocks.next_packet(&mut self.source, &self.info),
+            Format::Pcap(records) => records.next_packet(&mut self.source, &self.info, filter),
+            Format::PcapNg(blocks) => blocks.next_packet(&mut self.source, &self.info, filter),
         }
     }
 
