@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use super::emit::EmitError;
+use super::lower::LowerError;
+
 /// Why a filter was refused, and where.
 ///
 /// `Display` gives libpcap's wording: programs and people know it.
@@ -54,4 +57,10 @@ pub enum ErrorKind {
     /// More parentheses and brackets around one token than the compiler takes.
     #[error("expression is nested too deeply: more than {0} parentheses")]
     NestedTooDeeply(usize),
+    /// A primitive that means nothing here.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The program is too long.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
 }

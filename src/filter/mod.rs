@@ -10,6 +10,8 @@ mod decision_tree;
 pub mod emit;
 pub mod error;
 mod lexer;
+pub mod link_layout;
+pub mod lower;
 mod options;
 pub mod parser;
 pub mod resolve;
@@ -17,3 +19,39 @@ pub mod resolve;
 pub use error::{ErrorKind, FilterError};
 pub use options::{LiveTarget, Options};
 pub use resolve::Resolver;
+
+use crate::bpf::{Program, op};
+use lower::{LowerError, Lowered};
+
+/// Compiles a filter.
+///
+/// # Errors
+/// A text that is no filter, a primitive that means nothing for the link-layer type or the
+/// resolver, or, when optimizing, a filter that accepts nothing.
+pub fn compile(
+    text: &[u8],
+    options: &Options,
+    resolver: &dyn Resolver,
+) -> Result<Program, FilterError> {
+    let ast = parser::parse(text).map_err(|error| {
+        // libpcap looks at the meaning of terms while it parses: the first error in the text wins.
+        match lower::lower(&error.before, options, resolver) {
+            Err(earlier) => earlier,
+            Ok(_) => error.error,
+        }
+    })?;
+    let Lowered { tree, root, optimizable } = lower::lower(&ast, options, resolver)?;
+    let whole = |kind| FilterError::new(kind, 0..text.len());
+    let cfg = cfg::build(tree, root, options.snaplen);
+    let _ = optimizable;
+    let program = emit::emit(&cfg).map_err(|error| whole(error.into()))?;
+    if options.optimize && rejects_all(&program) {
+        return Err(whole(LowerError::RejectsAll.into()));
+    }
+    Ok(program)
+}
+
+/// Whether a program is nothing but `ret #0`.
+fn rejects_all(program: &Program) -> bool {
+    matches!(program.insns(), [only] if only.code == op::RET | op::K && only.k == 0)
+}

@@ -25,6 +25,9 @@ pub struct Options {
     pub netmask: Option<u32>,
     /// Run the optimizer.
     pub optimize: bool,
+    /// The packets come from a savefile of the other byte order, as do the headers that the host
+    /// wrote in its own (`NULL`, `ENC`).
+    pub swapped: bool,
     /// Set where the program is for a live capture.
     pub live: Option<LiveTarget>,
 }

@@ -1,0 +1,346 @@
+//! Primitives that name something: hosts, nets, ports, protocols, gateways.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::Lowerer;
+use super::error::LowerError;
+use super::ip::V4;
+use super::names::{decnet, dotted, left_justified};
+use super::numbers::ipproto;
+use super::port::Ports;
+use super::qualifiers::{self, not_a_qualifier};
+use crate::filter::ast::{AddrKind, Id, Proto, Quals};
+use crate::filter::cond::CondId;
+use crate::filter::resolve::PortProto;
+
+type Lowered = Result<CondId, LowerError>;
+
+/// A form of address, for errors.
+struct Form {
+    /// What a port or protocol qualifier was applied to.
+    applied_to: &'static str,
+    /// The identifier as text.
+    text: String,
+}
+
+impl Lowerer<'_> {
+    /// `[proto] [dir] [kind] id`.
+    pub(super) fn id(&mut self, quals: Quals, id: &Id) -> Lowered {
+        match id {
+            Id::Name(name) => self.name(quals, name),
+            Id::Num(number) => self.number(quals, *number),
+            Id::V4(text) => self.v4(quals, text),
+            Id::V4Prefix(text, len) => self.v4_prefix(quals, text, *len),
+            Id::V4Mask(text, mask) => self.v4_mask(quals, text, mask),
+            Id::V6(text) => self.v6(quals, text, None),
+            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)),
+            Id::Ether(mac, _) => match (quals.proto, quals.addr) {
+                (Some(Proto::Link), None | Some(AddrKind::Host)) => {
+                    self.mac_host(*mac, quals.dir, "link host XX:XX:XX:XX:XX:XX")
+                }
+                _ => Err(LowerError::EtherOutOfPlace),
+            },
+            Id::Arcnet(addr, _) => self.arcnet(quals, *addr),
+        }
+    }
+
+    fn arcnet(&mut self, quals: Quals, addr: u8) -> Lowered {
+        if !matches!(quals.addr, None | Some(AddrKind::Host)) {
+            return Err(LowerError::NotAQualifier {
+                qual: qualifiers::kind(quals.addr).to_owned(),
+                of: "$XX".to_owned(),
+            });
+        }
+        if quals.proto != Some(Proto::Link) {
+            return Err(LowerError::LinkIsTheOnly("$XX"));
+        }
+        self.byte_host(addr, quals.dir)
+    }
+
+    fn name(&mut self, quals: Quals, name: &str) -> Lowered {
+        match quals.addr {
+            None | Some(AddrKind::Host) => self.host_name(quals, name),
+            Some(AddrKind::Net) => self.net_name(quals, name),
+            Some(AddrKind::Port) => self.port_name(quals, name),
+            Some(AddrKind::PortRange) => self.port_range_name(quals, name),
+            Some(AddrKind::Gateway) => self.gateway_name(quals, name),
+            Some(AddrKind::Proto) => {
+                let number = self.proto_number(name, quals.proto, "proto")?;
+                self.proto(number, quals.proto)
+            }
+            Some(AddrKind::ProtoChain) => {
+                let number = self.proto_number(name, quals.proto, "protochain")?;
+                self.proto_chain(number, quals.proto)
+            }
+        }
+    }
+
+    fn host_name(&mut self, quals: Quals, name: &str) -> Lowered {
+        match quals.proto {
+            Some(Proto::Link) => {
+                self.mac_fields("link host NAME")?;
+                let mac = self.ether_name(name)?;
+                return self.mac_host(mac, quals.dir, "link host NAME");
+            }
+            Some(proto @ Proto::Decnet) => return Err(not_a_qualifier(proto, "host")),
+            None | Some(Proto::Ip | Proto::Arp | Proto::Rarp | Proto::Ipv6) => {}
+            Some(other) => return Err(not_a_qualifier(other, "host <Internet hostname>")),
+        }
+        let unknown = || LowerError::UnknownHost(name.to_owned());
+        let addrs = self.resolver.host(name).ok_or_else(unknown)?;
+        let v4: Vec<_> = addrs.v4.iter().map(|&addr| exact(addr)).collect();
+        let v6: Vec<_> = addrs.v6.iter().map(|&addr| (addr, u128::MAX)).collect();
+        let mut terms = Vec::with_capacity(2);
+        if quals.proto != Some(Proto::Ipv6) && !v4.is_empty() {
+            let protocols = self.v4_protocols(quals.proto, "host")?;
+            terms.push(self.v4_hosts(&v4, protocols, quals.dir)?);
+        }
+        if matches!(quals.proto, None | Some(Proto::Ipv6)) && !v6.is_empty() {
+            terms.push(self.v6_hosts(&v6, quals.dir)?);
+        }
+        if terms.is_empty() { Err(unknown()) } else { Ok(self.any(&terms)) }
+    }
+
+    fn ether_name(&self, name: &str) -> Result<[u8; 6], LowerError> {
+        self.resolver.ether(name).ok_or_else(|| LowerError::UnknownEtherHost(name.to_owned()))
+    }
+
+    fn net_name(&mut self, quals: Quals, name: &str) -> Lowered {
+        let protocols = self.v4_protocols(quals.proto, "net <IPv4 network name>")?;
+        let unknown = || LowerError::UnknownNetwork(name.to_owned());
+        let number = self.resolver.network(name).filter(|&n| n != 0).ok_or_else(unknown)?;
+        self.v4_hosts(&[classful(number)], protocols, quals.dir)
+    }
+
+    fn gateway_name(&mut self, quals: Quals, name: &str) -> Lowered {
+        const WHAT: &str = "gateway";
+        let protocols = self.v4_protocols(quals.proto, WHAT)?;
+        self.mac_fields(WHAT)?;
+        let mac = self.ether_name(name)?;
+        let addrs = self.resolver.host(name).map(|addrs| addrs.v4).unwrap_or_default();
+        if addrs.is_empty() {
+            return Err(LowerError::UnknownHost(name.to_owned()));
+        }
+        let addrs: Vec<_> = addrs.into_iter().map(exact).collect();
+        self.gateway(mac, &addrs, protocols)
+    }
+
+    fn port_name(&mut self, quals: Quals, name: &str) -> Lowered {
+        let wanted = port_proto(quals, AddrKind::Port)?;
+        let unknown = || LowerError::UnknownPort(name.to_owned());
+        let (port, found) = self.resolver.port(name).ok_or_else(unknown)?;
+        let proto = reconcile(wanted, found)
+            .map_err(|proto| LowerError::PortIs { name: name.to_owned(), proto })?;
+        self.ports(Ports { low: port, high: port }, proto, quals.dir, AddrKind::Port)
+    }
+
+    fn port_range_name(&mut self, quals: Quals, name: &str) -> Lowered {
+        let wanted = port_proto(quals, AddrKind::PortRange)?;
+        let (low, high, found) =
+            self.port_range(name).ok_or_else(|| LowerError::UnknownPortRange(name.to_owned()))?;
+        let proto = reconcile(wanted, found)
+            .map_err(|proto| LowerError::PortRangeIs { name: name.to_owned(), proto })?;
+        let ports = Ports { low: low.min(high), high: low.max(high) };
+        self.ports(ports, proto, quals.dir, AddrKind::PortRange)
+    }
+
+    /// `a-b`, each a number or a service; or one of them alone.
+    fn port_range(&self, text: &str) -> Option<(u16, u16, PortProto)> {
+        let one = |name: &str| match name.parse::<u16>() {
+            Ok(port) => Some((port, PortProto::Any)),
+            Err(_) => self.resolver.port(name),
+        };
+        let Some((first, second)) = split_range(text, |name| one(name).is_some()) else {
+            return one(text).map(|(port, proto)| (port, port, proto));
+        };
+        let ((low, a), (high, b)) = (one(first)?, one(second)?);
+        Some((low, high, if a == b { a } else { PortProto::Any }))
+    }
+
+    fn number(&mut self, quals: Quals, number: u32) -> Lowered {
+        match quals.addr {
+            None | Some(AddrKind::Host) => {
+                self.v4_address(quals, V4 { addr: number, mask: u32::MAX }, "host <IPv4 address>")
+            }
+            Some(AddrKind::Net) => self.v4_address(quals, classful(number), "net <IPv4 address>"),
+            Some(kind @ (AddrKind::Port | AddrKind::PortRange)) => {
+                let proto = port_proto(quals, kind)?;
+                let port = u16::try_from(number).map_err(|_| LowerError::PortNumber(number))?;
+                self.ports(Ports { low: port, high: port }, proto, quals.dir, kind)
+            }
+            Some(AddrKind::Gateway) => Err(LowerError::NotAQualifier {
+                qual: "gateway".to_owned(),
+                of: number.to_string(),
+            }),
+            Some(AddrKind::Proto) => self.proto(number, quals.proto),
+            Some(AddrKind::ProtoChain) => self.proto_chain(number, quals.proto),
+        }
+    }
+
+    /// An IPv4 address or network, whose bits outside the mask are clear.
+    fn v4_address(&mut self, quals: Quals, addr: V4, of: &str) -> Lowered {
+        if quals.proto == Some(Proto::Decnet) {
+            return self.decnet_host(addr.addr, quals.dir);
+        }
+        let protocols = self.v4_protocols(quals.proto, of)?;
+        self.v4_hosts(&[addr], protocols, quals.dir)
+    }
+
+    fn v4(&mut self, quals: Quals, text: &str) -> Lowered {
+        let host = matches!(quals.addr, None | Some(AddrKind::Host));
+        if quals.proto == Some(Proto::Decnet) && (host || quals.addr == Some(AddrKind::Net)) {
+            let addr = decnet(text)?;
+            return self.decnet_host(addr, quals.dir);
+        }
+        let (value, bits) = dotted(text)?;
+        check_kind(quals, || Form { applied_to: "IPv4 address", text: text.to_owned() }, true)?;
+        let addr = V4 { addr: left_justified(value, bits), mask: left_justified(u32::MAX, bits) };
+        let of = if host { "host <IPv4 address>" } else { "net <IPv4 address>" };
+        self.v4_address(quals, addr, of)
+    }
+
+    fn v4_prefix(&mut self, quals: Quals, text: &str, len: u32) -> Lowered {
+        let (value, bits) = dotted(text)?;
+        let form =
+            || Form { applied_to: "IPv4 address and prefix length", text: format!("{text}/{len}") };
+        check_kind(quals, form, false)?;
+        if len > 32 {
+            return Err(LowerError::MaskLength(32));
+        }
+        let addr = left_justified(value, bits);
+        let mask = u32::MAX.checked_shl(32 - len).unwrap_or(0);
+        if addr & !mask != 0 {
+            return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
+        }
+        self.v4_net(quals, V4 { addr, mask })
+    }
+
+    fn v4_mask(&mut self, quals: Quals, text: &str, mask: &str) -> Lowered {
+        let (value, bits) = dotted(text)?;
+        let (mask_value, mask_bits) = dotted(mask)?;
+        let form =
+            || Form { applied_to: "IPv4 address and netmask", text: format!("{text} mask {mask}") };
+        check_kind(quals, form, false)?;
+        let addr = left_justified(value, bits);
+        let mask_value = left_justified(mask_value, mask_bits);
+        if addr & !mask_value != 0 {
+            return Err(LowerError::NonNetworkBits(format!("{text} mask {mask}")));
+        }
+        self.v4_net(quals, V4 { addr, mask: mask_value })
+    }
+
+    fn v4_net(&mut self, quals: Quals, net: V4) -> Lowered {
+        let protocols = self.v4_protocols(quals.proto, "net <IPv4 prefix>")?;
+        self.v4_hosts(&[net], protocols, quals.dir)
+    }
+
+    fn v6(&mut self, quals: Quals, text: &str, len: Option<u32>) -> Lowered {
+        let addr: Ipv6Addr = text.parse().map_err(|_| LowerError::InvalidIpv6(text.to_owned()))?;
+        let (applied_to, shown) = match len {
+            Some(len) => ("IPv6 address and prefix length", format!("{text}/{len}")),
+            None => ("IPv6 address", text.to_owned()),
+        };
+        let len = len.unwrap_or(128);
+        check_kind(quals, || Form { applied_to, text: shown.clone() }, len == 128)?;
+        if len > 128 {
+            return Err(LowerError::MaskLength(128));
+        }
+        let mask = u128::MAX.checked_shl(128 - len).unwrap_or(0);
+        if u128::from(addr) & !mask != 0 {
+            return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
+        }
+        match quals.proto {
+            None | Some(Proto::Ipv6) => self.v6_hosts(&[(addr, mask)], quals.dir),
+            Some(other) if quals.addr == Some(AddrKind::Net) => {
+                Err(not_a_qualifier(other, "net <IPv6 prefix>"))
+            }
+            Some(other) => Err(not_a_qualifier(other, "host <IPv6 address>")),
+        }
+    }
+
+    /// `proto N`.
+    pub(super) fn proto(&mut self, number: u32, over: Option<Proto>) -> Lowered {
+        match over {
+            None => self.any_ip_proto(number),
+            Some(Proto::Link) => self.link_type(number),
+            Some(Proto::Ip) => self.ip_proto(number),
+            Some(Proto::Ipv6) => self.ip6_proto(number),
+            Some(Proto::Iso) => self.iso_proto(number),
+            Some(Proto::Isis) => self.isis_pdu(number),
+            Some(other) => Err(not_a_qualifier(other, "proto")),
+        }
+    }
+}
+
+/// A whole address.
+fn exact(addr: Ipv4Addr) -> V4 {
+    V4 { addr: addr.into(), mask: u32::MAX }
+}
+
+/// A network number with its leading zero bytes left out.
+fn classful(number: u32) -> V4 {
+    let zero_bytes = if number == 0 { 0 } else { number.leading_zeros() / 8 };
+    V4 { addr: number << (8 * zero_bytes), mask: u32::MAX << (8 * zero_bytes) }
+}
+
+/// Refuses kinds of identifier that an address cannot be. `host` tells whether it can be one.
+fn check_kind(quals: Quals, form: impl Fn() -> Form, host: bool) -> Result<(), LowerError> {
+    let not_a_qualifier =
+        |qual: &str| LowerError::NotAQualifier { qual: qual.to_owned(), of: form().text };
+    match quals.addr {
+        Some(AddrKind::Net) => Ok(()),
+        None | Some(AddrKind::Host) if host => Ok(()),
+        None | Some(AddrKind::Host) => Err(not_a_qualifier("host")),
+        Some(AddrKind::Gateway) => match quals.proto {
+            Some(proto @ Proto::Decnet) => Err(qualifiers::not_a_qualifier(proto, "gateway")),
+            _ => Err(not_a_qualifier("gateway")),
+        },
+        kind => Err(LowerError::QualifierApplied {
+            qual: qualifiers::kind(kind),
+            to: form().applied_to,
+        }),
+    }
+}
+
+/// The IP protocol that a port's qualifier names, if any.
+fn port_proto(quals: Quals, kind: AddrKind) -> Result<Option<u32>, LowerError> {
+    match quals.proto {
+        None => Ok(None),
+        Some(Proto::Tcp) => Ok(Some(ipproto::TCP)),
+        Some(Proto::Udp) => Ok(Some(ipproto::UDP)),
+        Some(Proto::Sctp) => Ok(Some(ipproto::SCTP)),
+        Some(other) => Err(not_a_qualifier(other, qualifiers::kind(Some(kind)))),
+    }
+}
+
+/// Joins the protocol asked for with the one that a service was found for; the error is the name
+/// of the latter.
+fn reconcile(wanted: Option<u32>, found: PortProto) -> Result<Option<u32>, &'static str> {
+    let found = match found {
+        PortProto::Any => return Ok(wanted),
+        PortProto::Tcp => ipproto::TCP,
+        PortProto::Udp => ipproto::UDP,
+        PortProto::Other(number) => number.into(),
+    };
+    match wanted {
+        Some(wanted) if wanted != found => Err(match found {
+            ipproto::TCP => "tcp",
+            ipproto::UDP => "udp",
+            _ => "sctp",
+        }),
+        _ => Ok(Some(found)),
+    }
+}
+
+/// Splits `a-b` where both are known; service names may hold hyphens themselves.
+fn split_range(text: &str, known: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
+    let splits = text.match_indices('-').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let mut first = None;
+    for (a, b) in splits {
+        if known(a) && known(b) {
+            return Some((a, b));
+        }
+        first = first.or(Some((a, b)));
+    }
+    first
+}
