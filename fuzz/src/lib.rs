@@ -1,0 +1,30 @@
+//! Filters and packets to test the filter compiler with, made from a seed.
+//!
+//! - [`filters`] writes filters by the grammar of pcap-filter(7), most of them meaningful;
+//! - [`packets`] builds packets of the protocols that filters speak of;
+//! - [`guided`] changes a packet so that it takes another way through a BPF program;
+//! - [`listing`] reads programs as `bpf_dump` prints them.
+//!
+//! Depends on neither oxpcap nor libpcap, so that it favours none.
+
+pub mod dlt;
+pub mod filters;
+pub mod guided;
+pub mod listing;
+pub mod packets;
+mod rng;
+
+pub use rng::Rng;
+
+/// A classic BPF instruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Insn {
+    /// Operation.
+    pub code: u16,
+    /// Skip when true.
+    pub jt: u8,
+    /// Skip when false.
+    pub jf: u8,
+    /// Operand.
+    pub k: u32,
+}
