@@ -189,10 +189,15 @@ impl Cfg {
         &self.blocks[id.index()]
     }
 
+    /// Where a block's instructions stand.
+    pub fn range(&self, id: BlockId) -> std::ops::Range<usize> {
+        let block = self.block(id);
+        block.start as usize..(block.start + block.len) as usize
+    }
+
     /// The instructions of a block.
     pub fn insns_of(&self, id: BlockId) -> &[Insn] {
-        let block = self.block(id);
-        &self.insns[block.start as usize..][..block.len as usize]
+        &self.insns[self.range(id)]
     }
 
     /// Appends a block without instructions.

@@ -12,6 +12,7 @@ pub mod error;
 mod lexer;
 pub mod link_layout;
 pub mod lower;
+pub mod optimize;
 mod options;
 pub mod parser;
 pub mod resolve;
@@ -42,8 +43,10 @@ pub fn compile(
     })?;
     let Lowered { tree, root, optimizable } = lower::lower(&ast, options, resolver)?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
-    let cfg = cfg::build(tree, root, options.snaplen);
-    let _ = optimizable;
+    let mut cfg = cfg::build(tree, root, options.snaplen);
+    if options.optimize && optimizable {
+        optimize::run(&mut cfg);
+    }
     let program = emit::emit(&cfg).map_err(|error| whole(error.into()))?;
     if options.optimize && rejects_all(&program) {
         return Err(whole(LowerError::RejectsAll.into()));

@@ -1,0 +1,138 @@
+//! Better instructions for a few short sequences.
+
+use super::flow::{A, Flow, X, defines, term_uses, uses};
+use super::values::near_offset;
+use crate::bpf::{Insn, op};
+use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
+use crate::filter::cond::Compare;
+
+const SUB_K: u16 = op::ALU | op::SUB | op::K;
+const SUB_X: u16 = op::ALU | op::SUB | op::X;
+const ADD_K: u16 = op::ALU | op::ADD | op::K;
+const ADD_X: u16 = op::ALU | op::ADD | op::X;
+const AND_K: u16 = op::ALU | op::AND | op::K;
+const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
+const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
+const JSET_K: u16 = op::JMP | op::JSET | op::K;
+const TAX: u16 = op::MISC | op::TAX;
+const TXA: u16 = op::MISC | op::TXA;
+
+/// Arithmetic just before a test becomes part of the test where nobody else reads its result.
+pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
+    let mut changed = false;
+    for &id in &flow.post {
+        let block = *cfg.block(id);
+        let Term::If { test: TestOp::Compare(mut compare), mut jt, mut jf } = block.term else {
+            continue;
+        };
+        let a_is_free = flow.live_out(&block.term) & A == 0;
+        let last = cfg.insns_of(id).last().copied();
+        let mut absorbed = 0;
+        if let Some(last) = last
+            && compare.code == JEQ_K
+            && a_is_free
+        {
+            absorbed = 1;
+            match last.code {
+                SUB_X if compare.k == 0 => compare.code = JEQ_X,
+                SUB_K => compare.k = compare.k.wrapping_add(last.k),
+                ADD_K => compare.k = compare.k.wrapping_sub(last.k),
+                AND_K if compare.k == 0 => {
+                    compare = Compare { code: JSET_K, k: last.k };
+                    (jt, jf) = (jf, jt);
+                }
+                _ => absorbed = 0,
+            }
+        }
+        let term = simplest_test(compare, jt, jf);
+        if absorbed > 0 || term != block.term {
+            cfg.blocks[id.index()].len -= absorbed;
+            cfg.blocks[id.index()].term = term;
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// `jset` with no bit or all of them.
+fn simplest_test(compare: Compare, jt: BlockId, jf: BlockId) -> Term {
+    match compare {
+        Compare { code: JSET_K, k: 0 } => Term::Goto(jf),
+        Compare { code: JSET_K, k: u32::MAX } => {
+            let test = TestOp::Compare(Compare { code: JEQ_K, k: 0 });
+            Term::If { test, jt: jf, jf: jt }
+        }
+        _ => Term::If { test: TestOp::Compare(compare), jt, jf },
+    }
+}
+
+/// Sequences around the index register.
+pub(super) fn shorten_insns(cfg: &mut Cfg, flow: &Flow) -> bool {
+    let mut changed = false;
+    for &id in &flow.post {
+        let block = *cfg.block(id);
+        let live = flow.live_out(&block.term) | term_uses(&block.term);
+        let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
+        for at in 1..insns.len() {
+            changed |= shorten_pair(insns, at);
+        }
+        let mut len = insns.len();
+        let mut at = 3;
+        while at < len {
+            let removed = merge_offset(&mut insns[..len], at, live & X != 0);
+            changed |= removed > 0;
+            len -= removed;
+            at += 1;
+        }
+        cfg.blocks[id.index()].len = len as u32;
+    }
+    changed
+}
+
+/// Replaces the pair that ends at `at`: values go from the accumulator to the index register
+/// directly, constants into the index register first.
+fn shorten_pair(insns: &mut [Insn], at: usize) -> bool {
+    let (first, second) = (insns[at - 1], insns[at]);
+    match (first.code, second.code) {
+        (op::ST, code) if code == op::LDX | op::MEM && first.k == second.k => {
+            insns[at] = Insn::stmt(TAX, 0);
+            true
+        }
+        (code, TAX) if code == op::LD | op::IMM => {
+            insns[at - 1] = Insn::stmt(op::LDX | op::IMM, first.k);
+            insns[at] = Insn::stmt(TXA, 0);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// `ld #c … add x; tax; ld [x + k]` is `ld [x + (c + k)]` when the sum is not needed afterwards
+/// and cannot have wrapped. Returns how many instructions went.
+fn merge_offset(insns: &mut [Insn], at: usize, x_live: bool) -> usize {
+    let load = insns[at];
+    let indexed = op::class(load.code) == op::LD && op::mode(load.code) == op::IND;
+    if !indexed || insns[at - 1].code != TAX || insns[at - 2].code != ADD_X {
+        return 0;
+    }
+    let before = &insns[..at - 2];
+    let Some(constant) = before.iter().rposition(|insn| defines(insn) == A) else {
+        return 0;
+    };
+    let small_index = before
+        .iter()
+        .rev()
+        .find(|insn| defines(insn) == X)
+        .is_some_and(|insn| op::class(insn.code) == op::LDX && op::mode(insn.code) == op::MSH);
+    let next_use = insns[at + 1..].iter().find(|insn| (uses(insn) | defines(insn)) & X != 0);
+    let x_needed = next_use.map_or(x_live, |insn| uses(insn) & X != 0);
+    if insns[constant].code != op::LD | op::IMM || !small_index || x_needed {
+        return 0;
+    }
+    let Some(k) = near_offset(load.k, insns[constant].k) else {
+        return 0;
+    };
+    insns[at - 2] = Insn::stmt(load.code, k);
+    insns.copy_within(at + 1.., at - 1);
+    2
+}

@@ -1,0 +1,325 @@
+//! Value numbering: equal numbers are equal values in every run of the program.
+//!
+//! A number stands for a constant, for an expression over other numbers (packet loads are
+//! functions of the packet), or for whatever a register held on entry to one particular block. The
+//! last kind is what a register gets where edges with different values meet; a block is entered
+//! at most once in a run, so such a number is one value, too.
+
+use super::flow::{Flow, successors};
+use crate::bpf::{Insn, op};
+use crate::filter::cfg::{BlockId, Cfg};
+
+/// A value number; 0 is none.
+pub(super) type Value = u32;
+
+/// Register index of the accumulator.
+pub(super) const ACC: usize = 0;
+/// Register index of the index register.
+pub(super) const IDX: usize = 1;
+
+/// What a value number stands for.
+#[derive(Clone, Copy)]
+struct Def {
+    code: u16,
+    a: u32,
+    b: u32,
+    /// Greatest value it can have.
+    max: u32,
+}
+
+const CONST: u16 = op::LD | op::IMM;
+/// A code that no instruction has: the value of a register on entry to a block.
+const ENTRY: u16 = 0xffff;
+
+/// The numbers of every register at the start and the end of every block.
+#[derive(Default)]
+pub(super) struct Values {
+    defs: Vec<Def>,
+    /// Open addressing; 0 is free.
+    table: Vec<Value>,
+    /// Registers in use: accumulator, index register and scratch words up to the last one used.
+    regs: usize,
+    entry: Vec<Value>,
+    exit: Vec<Value>,
+}
+
+impl Values {
+    /// Numbers the whole graph. With `rewrite`, every instruction is first offered to it together
+    /// with the registers before it; it may change or (with `None`) drop it.
+    pub fn number(
+        &mut self,
+        cfg: &mut Cfg,
+        flow: &Flow,
+        rewrite: impl Fn(&mut Self, &Insn, &[Value]) -> Option<Insn>,
+    ) -> bool {
+        self.reset(cfg);
+        let mut changed = false;
+        let mut state = vec![0; self.regs];
+        self.enter_root(cfg.root);
+        for &id in flow.post.iter().rev() {
+            self.name_merged(id);
+            let span = self.span(id);
+            state.copy_from_slice(&self.entry[span.clone()]);
+            let block = &mut cfg.blocks[id.index()];
+            let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
+            let mut kept = 0;
+            for at in 0..insns.len() {
+                let Some(insn) = rewrite(self, &insns[at], &state) else {
+                    continue;
+                };
+                changed |= insn != insns[at];
+                insns[kept] = insn;
+                kept += 1;
+                self.execute(&insn, &mut state);
+            }
+            changed |= kept != insns.len();
+            block.len = kept as u32;
+            self.exit[span].copy_from_slice(&state);
+            for next in successors(&block.term) {
+                self.flow_into(next, &state);
+            }
+        }
+        changed
+    }
+
+    fn reset(&mut self, cfg: &Cfg) {
+        let scratch = |insn: &Insn| match (op::class(insn.code), op::mode(insn.code)) {
+            (op::ST | op::STX, _) | (op::LD | op::LDX, op::MEM) => insn.k as usize + 1,
+            _ => 0,
+        };
+        self.regs = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
+        self.defs.clear();
+        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: 0 });
+        self.table.clear();
+        // Every instruction makes at most two new numbers, every test one.
+        let values = 2 * cfg.insns.len() + cfg.blocks.len() + 8;
+        self.table.resize((values * 3 / 2).next_power_of_two(), 0);
+        for vector in [&mut self.entry, &mut self.exit] {
+            vector.clear();
+            vector.resize(self.regs * cfg.blocks.len(), 0);
+        }
+    }
+
+    fn span(&self, id: BlockId) -> std::ops::Range<usize> {
+        id.index() * self.regs..(id.index() + 1) * self.regs
+    }
+
+    fn enter_root(&mut self, root: BlockId) {
+        for at in self.span(root) {
+            self.entry[at] = MERGED;
+        }
+    }
+
+    /// Hands a block's registers to a successor.
+    fn flow_into(&mut self, next: BlockId, state: &[Value]) {
+        let span = self.span(next);
+        for (seen, &value) in self.entry[span].iter_mut().zip(state) {
+            *seen = match *seen {
+                0 => value,
+                same if same == value => same,
+                _ => MERGED,
+            };
+        }
+    }
+
+    /// Gives registers with several possible values numbers of their own.
+    fn name_merged(&mut self, id: BlockId) {
+        for at in self.span(id) {
+            if self.entry[at] == MERGED {
+                self.entry[at] = self.defs.len() as Value;
+                let def = Def { code: ENTRY, a: id.0, b: at as u32, max: u32::MAX };
+                self.defs.push(def);
+            }
+        }
+    }
+
+    /// Value of a register at the start of a block.
+    pub fn at_entry(&self, id: BlockId, reg: usize) -> Value {
+        self.entry[id.index() * self.regs + reg]
+    }
+
+    /// Value of a register where a block tests it.
+    pub fn at_exit(&self, id: BlockId, reg: usize) -> Value {
+        self.exit[id.index() * self.regs + reg]
+    }
+
+    /// Number of value numbers.
+    pub fn len(&self) -> usize {
+        self.defs.len()
+    }
+
+    /// The constant a value is.
+    pub fn constant(&self, value: Value) -> Option<u32> {
+        let def = self.defs[value as usize];
+        (def.code == CONST).then_some(def.a)
+    }
+
+    /// The number of a constant.
+    pub fn of_constant(&mut self, k: u32) -> Value {
+        self.find(CONST, k, 0, k)
+    }
+
+    /// The number that `insn` loads or computes, 0 for stores.
+    pub fn of_insn(&mut self, insn: &Insn, state: &[Value]) -> Value {
+        let (a, x) = (state[ACC], state[IDX]);
+        match op::class(insn.code) {
+            op::LD | op::LDX => match op::mode(insn.code) {
+                op::IMM => self.of_constant(insn.k),
+                op::MEM => state[2 + (insn.k as usize & 15)],
+                op::IND => self.indexed(insn, x),
+                op::MSH => self.find(insn.code, insn.k, 0, 60),
+                _ => self.find(insn.code, insn.k, 0, size_max(insn.code)),
+            },
+            op::ALU if op::operation(insn.code) == op::NEG => self.negated(a),
+            op::ALU => {
+                let operand =
+                    if op::src(insn.code) == op::X { x } else { self.of_constant(insn.k) };
+                self.arithmetic(op::operation(insn.code), a, operand)
+            }
+            op::MISC if insn.code == op::MISC | op::TXA => x,
+            op::MISC => a,
+            _ => 0,
+        }
+    }
+
+    /// Runs an instruction on the registers.
+    fn execute(&mut self, insn: &Insn, state: &mut [Value]) {
+        let value = self.of_insn(insn, state);
+        match op::class(insn.code) {
+            op::LD | op::ALU => state[ACC] = value,
+            op::LDX => state[IDX] = value,
+            op::ST => state[2 + (insn.k as usize & 15)] = state[ACC],
+            op::STX => state[2 + (insn.k as usize & 15)] = state[IDX],
+            op::MISC if insn.code == op::MISC | op::TXA => state[ACC] = value,
+            _ => state[IDX] = value,
+        }
+    }
+
+    /// A load relative to the index register: the constant part of the index joins the offset.
+    fn indexed(&mut self, insn: &Insn, index: Value) -> Value {
+        let max = size_max(insn.code);
+        let absolute = op::LD | op::size(insn.code) | op::ABS;
+        if let Some(base) = self.constant(index)
+            && let Some(offset) = near_offset(base, insn.k)
+        {
+            return self.find(absolute, offset, 0, max);
+        }
+        self.find(insn.code, insn.k, index, max)
+    }
+
+    fn negated(&mut self, a: Value) -> Value {
+        match self.constant(a) {
+            Some(k) => self.of_constant(k.wrapping_neg()),
+            None => self.find(op::ALU | op::NEG, a, 0, u32::MAX),
+        }
+    }
+
+    fn arithmetic(&mut self, operation: u16, a: Value, b: Value) -> Value {
+        if let (Some(left), Some(right)) = (self.constant(a), self.constant(b))
+            && let Some(result) = evaluate(operation, left, right)
+        {
+            return self.of_constant(result);
+        }
+        let (left, right) = (self.constant(a), self.constant(b));
+        match (operation, left, right) {
+            (op::ADD | op::SUB | op::LSH | op::RSH | op::OR | op::XOR, _, Some(0))
+            | (op::MUL | op::DIV, _, Some(1)) => return a,
+            (op::ADD | op::OR | op::XOR, Some(0), _) | (op::MUL, Some(1), _) => return b,
+            (op::MUL | op::AND, _, Some(0)) | (op::MUL | op::AND, Some(0), _) => {
+                return self.of_constant(0);
+            }
+            _ => {}
+        }
+        let commutes = matches!(operation, op::ADD | op::MUL | op::OR | op::AND | op::XOR);
+        let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
+        let max = self.max_of(operation, a, b);
+        self.find(op::ALU | operation, a, b, max)
+    }
+
+    fn max_of(&self, operation: u16, a: Value, b: Value) -> u32 {
+        let (left, right) = (self.defs[a as usize].max, self.defs[b as usize].max);
+        let bound = match operation {
+            op::ADD => left.checked_add(right),
+            op::MUL => left.checked_mul(right),
+            op::AND => Some(left.min(right)),
+            op::LSH => {
+                self.constant(b).and_then(|n| u32::try_from(u64::from(left) << n.min(32)).ok())
+            }
+            op::RSH => self.constant(b).map(|n| left.checked_shr(n).unwrap_or(0)),
+            op::DIV => Some(left),
+            op::OR | op::XOR => {
+                Some(u32::MAX.checked_shr((left | right).leading_zeros()).unwrap_or(0))
+            }
+            _ => None,
+        };
+        bound.unwrap_or(u32::MAX)
+    }
+
+    /// Greatest value that a number can stand for.
+    pub fn max(&self, value: Value) -> u32 {
+        self.defs[value as usize].max
+    }
+
+    /// The number of an expression, a new one if need be.
+    fn find(&mut self, code: u16, a: u32, b: u32, max: u32) -> Value {
+        let mask = self.table.len() - 1;
+        let mut slot = hash(code, a, b) as usize & mask;
+        loop {
+            match self.table[slot] {
+                0 => break,
+                value => {
+                    let def = &self.defs[value as usize];
+                    if (def.code, def.a, def.b) == (code, a, b) {
+                        return value;
+                    }
+                }
+            }
+            slot = (slot + 1) & mask;
+        }
+        let value = self.defs.len() as Value;
+        self.table[slot] = value;
+        self.defs.push(Def { code, a, b, max });
+        value
+    }
+}
+
+/// Stands in `entry` for "several values" until the block is visited.
+const MERGED: Value = u32::MAX;
+
+/// Mixes an expression into a table index.
+pub(super) fn hash(code: u16, a: u32, b: u32) -> u32 {
+    let mixed = (u64::from(a) << 32 | u64::from(b)) ^ (u64::from(code) << 20);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+}
+
+/// Greatest result of a packet load.
+fn size_max(code: u16) -> u32 {
+    match (op::mode(code), op::size(code)) {
+        (op::ABS | op::IND, op::B) => 0xff,
+        (op::ABS | op::IND, op::H) => 0xffff,
+        _ => u32::MAX,
+    }
+}
+
+/// Sum of two offsets, unless it leaves the range of packet offsets: loads at 0xfffff000 and
+/// above are the kernel's ancillary data.
+pub(super) fn near_offset(base: u32, k: u32) -> Option<u32> {
+    base.checked_add(k).filter(|&sum| sum < 0x8000_0000)
+}
+
+/// Constant arithmetic as the machine does it; `None` where it rejects the packet.
+pub(super) fn evaluate(operation: u16, a: u32, b: u32) -> Option<u32> {
+    Some(match operation {
+        op::ADD => a.wrapping_add(b),
+        op::SUB => a.wrapping_sub(b),
+        op::MUL => a.wrapping_mul(b),
+        op::DIV => a.checked_div(b)?,
+        op::MOD => a.checked_rem(b)?,
+        op::OR => a | b,
+        op::AND => a & b,
+        op::XOR => a ^ b,
+        op::LSH => a.checked_shl(b).unwrap_or(0),
+        op::RSH => a.checked_shr(b).unwrap_or(0),
+        _ => return None,
+    })
+}
