@@ -85,10 +85,8 @@ impl Aux {
     }
 
     /// Byte offset of the supplied-values mask, for generated code.
-    #[allow(dead_code)]
     pub(super) const KNOWN_OFFSET: usize = std::mem::offset_of!(Aux, known);
     /// Byte offset of the first value, for generated code.
-    #[allow(dead_code)]
     pub(super) const VALUES_OFFSET: usize = std::mem::offset_of!(Aux, values);
 }
 

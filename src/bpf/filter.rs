@@ -1,40 +1,119 @@
 //! A filter ready to run on many packets.
 
 use super::decoded::Decoded;
+use super::jit::Code;
 use super::{Aux, Program, interpret};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A program prepared for running on many packets, by whatever engine suits it.
 ///
-/// Strictly valid programs (see [`check`](super::check)) are decoded; others, which libpcap also
-/// takes, run by [`interpret`] as they are. All engines give the same verdicts. Running allocates
-/// nothing and may be done from several threads at once.
+/// Strictly valid programs (see [`check`](super::check)) are decoded at once and compiled to
+/// native code when they have run often enough for that to pay; others, which libpcap also takes,
+/// run by [`interpret`] as they are. All engines give the same verdicts. Running may be done from
+/// several threads at once and allocates nothing, but for the one run that compiles.
 #[derive(Debug)]
 pub struct Filter {
     engine: Engine,
 }
 
+/// How a [`Filter`] may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preference {
+    /// Interpreted first, native code when it pays.
+    Adaptive,
+    /// Native code from the start, for filters known to run on many packets.
+    Native,
+    /// Interpreted always.
+    Interpreter,
+}
+
 #[derive(Debug)]
 enum Engine {
     Raw(Program),
-    Decoded(Decoded),
+    Prepared(Box<Prepared>),
 }
+
+#[derive(Debug)]
+struct Prepared {
+    /// Set once: native code, or that there is none.
+    native: OnceLock<Option<Code>>,
+    decoded: Decoded,
+    program: Program,
+    /// Interpreted runs left until compiling pays.
+    runs_left: AtomicU32,
+}
+
+/// Compiling costs about as much as interpreting this many packets, and one more for every two
+/// instructions (benches/bpf.rs).
+const RUNS_BEFORE_COMPILING: u32 = 1000;
 
 impl Filter {
     /// Prepares a program, whatever it is.
     pub fn new(program: &Program) -> Self {
-        let engine = match Decoded::new(program.insns()) {
-            Ok(decoded) => Engine::Decoded(decoded),
-            Err(_) => Engine::Raw(program.clone()),
+        Self::with_preference(program, Preference::Adaptive)
+    }
+
+    /// Prepares a program to be run in a certain way, where that is possible.
+    pub fn with_preference(program: &Program, preference: Preference) -> Self {
+        let Ok(decoded) = Decoded::new(program.insns()) else {
+            return Self { engine: Engine::Raw(program.clone()) };
         };
-        Self { engine }
+        let native = match preference {
+            Preference::Adaptive => OnceLock::new(),
+            Preference::Native => OnceLock::from(Code::compile(program.insns())),
+            Preference::Interpreter => OnceLock::from(None),
+        };
+        let runs = RUNS_BEFORE_COMPILING.saturating_add(program.len() as u32 / 2);
+        let prepared =
+            Prepared { native, decoded, program: program.clone(), runs_left: AtomicU32::new(runs) };
+        Self { engine: Engine::Prepared(Box::new(prepared)) }
     }
 
     /// Accepted length of a packet, 0 for a reject: see [`interpret`].
     #[inline]
     pub fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         match &self.engine {
-            Engine::Decoded(decoded) => decoded.run(packet, wirelen, aux),
+            Engine::Prepared(prepared) => prepared.run(packet, wirelen, aux),
             Engine::Raw(program) => interpret(program.insns(), packet, wirelen, aux),
         }
+    }
+
+    /// The instructions it was made from.
+    pub fn program(&self) -> &Program {
+        match &self.engine {
+            Engine::Prepared(prepared) => &prepared.program,
+            Engine::Raw(program) => program,
+        }
+    }
+
+    /// Whether it runs as native code by now.
+    pub fn is_native(&self) -> bool {
+        match &self.engine {
+            Engine::Prepared(prepared) => matches!(prepared.native.get(), Some(Some(_))),
+            Engine::Raw(_) => false,
+        }
+    }
+}
+
+impl Prepared {
+    #[inline]
+    fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+        match self.native.get() {
+            Some(Some(code)) => code.run(packet, wirelen, aux),
+            Some(None) => self.decoded.run(packet, wirelen, aux),
+            None => self.warm_up(packet, wirelen, aux),
+        }
+    }
+
+    #[inline(never)]
+    fn warm_up(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+        // Threads may race here and count too little: compiling comes later then.
+        let left = self.runs_left.load(Ordering::Relaxed);
+        self.runs_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 {
+            self.native.get_or_init(|| Code::compile(self.program.insns()));
+        }
+        self.decoded.run(packet, wirelen, aux)
     }
 }

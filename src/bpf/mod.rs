@@ -16,13 +16,14 @@ mod filter;
 mod image;
 mod insn;
 mod interpreter;
+mod jit;
 mod kernel;
 mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
-pub use filter::Filter;
+pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
 pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};

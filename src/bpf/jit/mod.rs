@@ -1,0 +1,65 @@
+//! Native code for programs.
+//!
+//! [`Code`] is the seam: what makes the bytes (one file per architecture) knows nothing of the
+//! memory they run in, and the other way round.
+
+mod code_buffer;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+use super::analysis::Analysis;
+use super::{Aux, Insn};
+use code_buffer::CodeBuffer;
+use std::sync::OnceLock;
+
+/// A program as native code.
+#[derive(Debug)]
+pub(super) struct Code {
+    buffer: CodeBuffer,
+}
+
+/// The generated function: packet, bytes present (below 2^32), bytes on the wire, ancillary data.
+#[cfg(target_arch = "x86_64")]
+type Entry = unsafe extern "sysv64" fn(*const u8, usize, u32, *const Aux) -> u32;
+#[cfg(not(target_arch = "x86_64"))]
+type Entry = unsafe extern "C" fn(*const u8, usize, u32, *const Aux) -> u32;
+
+impl Code {
+    /// Compiles a strictly valid program; `None` where this machine has no code generator, the
+    /// system refuses executable memory, or the user switched it off.
+    pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
+        if !enabled() {
+            return None;
+        }
+        let bytes = assemble(insns, &Analysis::new(insns))?;
+        Some(Self { buffer: CodeBuffer::new(&bytes).ok()? })
+    }
+
+    /// Runs the program: see [`interpret`](super::interpret).
+    #[inline]
+    pub(super) fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+        let present = packet.len().min(u32::MAX as usize);
+        // SAFETY: the buffer holds a function of this type, made by `assemble`; it is leaf code
+        // that reads `present` bytes of the packet and `aux`, and writes to its red zone only.
+        unsafe {
+            let entry: Entry = std::mem::transmute(self.buffer.start());
+            entry(packet.as_ptr(), present, wirelen, aux)
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn assemble(insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
+    x86_64::assemble(insns, analysis)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn assemble(_: &[Insn], _: &Analysis) -> Option<Vec<u8>> {
+    None
+}
+
+/// Whether code may be generated: `PCAPX_JIT=off` in the environment, looked at once, forbids it.
+fn enabled() -> bool {
+    static ENABLED: OnceLock<bool> = OnceLock::new();
+    *ENABLED.get_or_init(|| std::env::var_os("PCAPX_JIT").is_none_or(|value| value != "off"))
+}
