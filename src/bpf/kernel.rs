@@ -1,7 +1,7 @@
 //! Whether a Linux kernel runs a classic program as this machine does.
 
 use super::analysis::{Analysis, size};
-use super::{ANCILLARY_OFFSET, Insn, op};
+use super::{Insn, aux, op};
 
 /// Why a classic program could give other verdicts in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,17 +20,15 @@ pub enum Inexact {
 pub fn check_kernel(insns: &[Insn]) -> Result<(), Inexact> {
     let analysis = Analysis::new(insns);
     for (index, insn) in insns.iter().enumerate() {
-        let state = analysis.before(index);
-        if state.reachable {
-            check_one(index, insn, state.x_max)?;
-        }
+        // Unreachable ones too: kernels refuse unknown ancillary loads wherever they stand.
+        check_one(index, insn, analysis.before(index).x_max)?;
     }
     Ok(())
 }
 
 fn check_one(index: usize, insn: &Insn, x_max: u32) -> Result<(), Inexact> {
     let Insn { code, k, .. } = *insn;
-    let is_ancillary = code & !op::size(0xff) == op::LD | op::ABS && k >= ANCILLARY_OFFSET;
+    let is_ancillary = aux::is_absolute_load(code) && aux::slot(k).is_some();
     let highest = match (op::class(code), op::mode(code)) {
         (op::LD, op::IND) => u64::from(k) + u64::from(x_max),
         (op::LD, op::ABS) | (op::LDX, op::MSH) if !is_ancillary => u64::from(k),
@@ -47,6 +45,7 @@ fn check_one(index: usize, insn: &Insn, x_max: u32) -> Result<(), Inexact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::ANCILLARY_OFFSET;
 
     fn verdict(insns: &[Insn]) -> Result<(), Inexact> {
         let mut program = insns.to_vec();

@@ -1,0 +1,158 @@
+//! The BPF machine: one set of programs through every engine, and the same verdict from each.
+
+mod generate;
+mod hostile;
+mod kernel;
+mod table;
+
+use generate::{Generator, Rng};
+use oracle::Oracle;
+use pcap::bpf::{self, Aux, Filter, Insn, Preference, Program, op};
+
+/// Runs a program through the engines of this process and checks that they agree.
+fn verdict(engines: &Engines, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+    let raw = bpf::interpret(engines.program.insns(), packet, wirelen, aux);
+    let unsized_program = |pc: usize| engines.program.insns()[pc];
+    let others = [
+        ("unsized", bpf::interpret_unsized(unsized_program, packet, wirelen, aux)),
+        ("decoded", engines.decoded.run(packet, wirelen, aux)),
+        ("native", engines.native.run(packet, wirelen, aux)),
+    ];
+    for (name, other) in others {
+        assert_eq!(other, raw, "{name} on {packet:02x?}\n{}", listing(engines.program.insns()));
+    }
+    raw
+}
+
+/// One program in all engines of this process.
+struct Engines {
+    program: Program,
+    decoded: Filter,
+    native: Filter,
+}
+
+impl Engines {
+    fn new(insns: &[Insn]) -> Self {
+        let program = Program::from_insns(insns);
+        let decoded = Filter::with_preference(&program, Preference::Interpreter);
+        let native = Filter::with_preference(&program, Preference::Native);
+        let jit_off = std::env::var_os("PCAPX_JIT").is_some_and(|value| value == "off");
+        let expected = cfg!(target_arch = "x86_64") && !jit_off && program.check().is_ok();
+        assert_eq!(native.is_native(), expected);
+        assert!(!decoded.is_native());
+        Self { program, decoded, native }
+    }
+}
+
+fn listing(insns: &[Insn]) -> String {
+    let mut text = String::new();
+    bpf::dump(insns, bpf::DumpStyle::Images, &mut text).expect("strings take anything");
+    text
+}
+
+fn to_oracle(insns: &[Insn]) -> Vec<oracle::Insn> {
+    let each = |&Insn { code, jt, jf, k }: &Insn| oracle::Insn { code, jt, jf, k };
+    insns.iter().map(each).collect()
+}
+
+/// libpcap leaves to the compiler what a shift by a constant above 31 gives.
+fn has_wide_shift(insns: &[Insn]) -> bool {
+    insns
+        .iter()
+        .any(|insn| [op::ALU | op::LSH, op::ALU | op::RSH].contains(&insn.code) && insn.k > 31)
+}
+
+/// A million program-packet pairs through the engines of this process, all of them through
+/// libpcap's interpreter too.
+#[test]
+fn random_programs_on_random_packets() {
+    const PROGRAMS: u64 = 10_000;
+    const PACKETS: usize = 105;
+    let mut oracle = Oracle::start();
+    let mut accepted = 0u64;
+    for seed in 0..PROGRAMS {
+        let mut rng = Rng::new(seed);
+        let insns = Generator::new(&mut rng).program();
+        let engines = Engines::new(&insns);
+        assert!(bpf::validate(&insns), "seed {seed}\n{}", listing(&insns));
+        let packets: Vec<_> = (0..PACKETS).map(|_| rng.packet()).collect();
+        let ours: Vec<u32> = packets
+            .iter()
+            .map(|(bytes, wirelen)| verdict(&engines, bytes, *wirelen, &Aux::NONE))
+            .collect();
+        accepted += ours.iter().filter(|&&verdict| verdict != 0).count() as u64;
+        if has_wide_shift(&insns) {
+            continue;
+        }
+        let packets: Vec<_> = packets.iter().map(|(bytes, len)| (&bytes[..], *len)).collect();
+        let theirs = oracle.filter(&to_oracle(&insns), &packets);
+        assert_eq!(ours, theirs, "seed {seed}\n{}", listing(&insns));
+    }
+    // A generator whose programs all reject would prove little.
+    assert!(accepted > PROGRAMS * PACKETS as u64 / 5, "{accepted}");
+}
+
+/// Loops: `protochain` makes them, and fuel ends those that do not end.
+#[test]
+fn loops_agree() {
+    let mut oracle = Oracle::start();
+    let options = oracle::CompileOptions { optimize: false, ..oracle::CompileOptions::ethernet() };
+    for filter in ["ip6 protochain 6", "ip protochain 17", "protochain 50"] {
+        let theirs = oracle.compile(filter, &options).expect(filter);
+        let insns: Vec<_> =
+            theirs.iter().map(|i| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+        assert!(bpf::has_backward_jump(&insns), "{filter}");
+        let engines = Engines::new(&insns);
+        let mut rng = Rng::new(1);
+        for _ in 0..2000 {
+            let packet = rng.extension_headers();
+            let ours = verdict(&engines, &packet, packet.len() as u32, &Aux::NONE);
+            let theirs = oracle.filter(&theirs, &[(&packet, packet.len() as u32)]);
+            assert_eq!(vec![ours], theirs, "{filter} on {packet:02x?}");
+        }
+    }
+    let endless = [Insn::stmt(0x05, u32::MAX), Insn::stmt(0x06, 1)];
+    assert_eq!(verdict(&Engines::new(&endless), &[], 0, &Aux::NONE), 0);
+}
+
+/// Ancillary values are the same in every engine, supplied or not.
+#[test]
+fn ancillary_loads_agree() {
+    let mut rng = Rng::new(7);
+    for offset in 0..=68 {
+        let load = Insn::stmt(rng.pick(&[0x20, 0x28, 0x30]), bpf::ANCILLARY_OFFSET + offset);
+        let engines = Engines::new(&[load, Insn::stmt(0x04, 1), Insn::stmt(0x16, 0)]);
+        let mut aux = Aux::NONE;
+        assert_eq!(verdict(&engines, &[1; 60], 60, &aux), 0);
+        aux.set_vlan(Some(0xffff));
+        let aux = aux
+            .with(bpf::Ancillary::IfIndex, 5)
+            .with(bpf::Ancillary::Protocol, 0x86dd)
+            .with(bpf::Ancillary::VlanTpid, 0x88a8);
+        let expected = match offset {
+            0 => 0x86de,
+            8 => 6,
+            44 => 0x1_0000,
+            48 => 2,
+            60 => 0x88a9,
+            _ => 0,
+        };
+        assert_eq!(verdict(&engines, &[1; 60], 60, &aux), expected, "{offset}");
+    }
+}
+
+/// A filter that starts interpreted gives the same verdicts before and after it is compiled.
+#[test]
+fn adaptive_filters_change_engines_unseen() {
+    let mut rng = Rng::new(11);
+    let insns = Generator::new(&mut rng).program();
+    let filter = Filter::new(&Program::from_insns(&insns[..]));
+    let packets: Vec<_> = (0..3000).map(|_| rng.packet()).collect();
+    assert!(!filter.is_native());
+    for (bytes, wirelen) in &packets {
+        let expected = bpf::interpret(&insns, bytes, *wirelen, &Aux::NONE);
+        assert_eq!(filter.run(bytes, *wirelen, &Aux::NONE), expected);
+    }
+    let jit_off = std::env::var_os("PCAPX_JIT").is_some_and(|value| value == "off");
+    assert_eq!(filter.is_native(), cfg!(target_arch = "x86_64") && !jit_off);
+}
