@@ -9,7 +9,7 @@ fn main() {
             panic!("the DPDK plug-in needs DPDK 22.11 or later (Debian: libdpdk-dev): {error}")
         });
     let mut build = cc::Build::new();
-    for file in ["eal.c", "port.c"] {
+    for file in ["bpf.c", "eal.c", "port.c"] {
         build.file(format!("shim/{file}"));
         println!("cargo:rerun-if-changed=shim/{file}");
     }

@@ -42,6 +42,7 @@ struct ox_port {
 	int joined, promisc_before, promisc_result;
 	unsigned int generation;
 	struct rte_mempool *pool;
+	struct ox_filter *filter;
 	/* A driver that stamps in microseconds of the epoch (net_pcap): where, and by what flag. */
 	int stamp_offset;
 	uint64_t stamp_flag;
@@ -377,6 +378,7 @@ void ox_port_free(struct ox_port *p)
 		release(p);
 		free_pool(p->pool);
 	}
+	ox_filter_free(p->filter);
 	for (size_t i = 0; i < RTE_DIM(p->slow); i++)
 		free(p->slow[i].bytes);
 	free(p);
@@ -396,6 +398,12 @@ static const uint8_t *linearise(struct slow_buffer *slow, const struct rte_mbuf 
 		slow->size = len;
 	}
 	return rte_pktmbuf_read(m, 0, len, slow->bytes);
+}
+
+void ox_port_set_filter(struct ox_port *p, struct ox_filter *filter)
+{
+	ox_filter_free(p->filter);
+	p->filter = filter;
 }
 
 /* Puts a tag that the NIC took off back in its place. */
@@ -433,6 +441,42 @@ static inline void describe(struct ox_port *p, uint16_t i, struct pcapx_plugin_p
 		    rte_mbuf_timestamp_t *) * 1000;
 }
 
+/* Runs the port's filter; the packets it accepts come first, the others are freed. */
+static uint16_t filter_burst(struct ox_port *p, uint16_t count, uint64_t *verdicts)
+{
+	struct rte_mbuf *rejected[OX_BURST];
+	uint16_t kept = 0, dropped = 0;
+
+	for (uint16_t i = 0; i < count; i++)
+		restore_tag(&p->burst[i]);
+	ox_filter_run(p->filter, p->burst, verdicts, count);
+	for (uint16_t i = 0; i < count; i++) {
+		/* Classic verdicts have 32 bits. */
+		if ((uint32_t)verdicts[i] == 0) {
+			rejected[dropped++] = p->burst[i];
+			continue;
+		}
+		verdicts[kept] = (uint32_t)verdicts[i];
+		p->burst[kept++] = p->burst[i];
+	}
+	rte_pktmbuf_free_bulk(rejected, dropped);
+	return kept;
+}
+
+static int filter_and_describe(struct ox_port *p, uint16_t count,
+    struct pcapx_plugin_packet *packets)
+{
+	uint64_t verdicts[OX_BURST];
+
+	uint16_t kept = filter_burst(p, count, verdicts);
+	for (uint16_t i = 0; i < kept; i++) {
+		describe(p, i, &packets[i]);
+		packets[i].caplen = RTE_MIN(packets[i].caplen, (uint32_t)verdicts[i]);
+	}
+	p->held = kept;
+	return kept > 0 ? kept : PCAPX_PLUGIN_REJECTED;
+}
+
 int ox_port_receive(struct ox_port *p, struct pcapx_plugin_packet *packets)
 {
 	if (unlikely(p->generation != ox_fork_generation()))
@@ -454,6 +498,8 @@ int ox_port_receive(struct ox_port *p, struct pcapx_plugin_packet *packets)
 	}
 	for (uint16_t i = 0; i < received; i++)
 		rte_prefetch0(p->burst[i]);
+	if (p->filter != NULL && received > 0)
+		return filter_and_describe(p, received, packets);
 	for (uint16_t i = 0; i < received; i++)
 		describe(p, i, &packets[i]);
 	p->held = received;

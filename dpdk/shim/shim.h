@@ -78,6 +78,9 @@ int ox_port_promisc_result(const struct ox_port *port);
 void ox_port_stop(struct ox_port *port);
 /* Frees the rest; the device may have been unplugged between. */
 void ox_port_free(struct ox_port *port);
+/* Gives the port a filter (freed with it), or none. */
+struct ox_filter;
+void ox_port_set_filter(struct ox_port *port, struct ox_filter *filter);
 /* Packets, or a negative errno. */
 int ox_port_receive(struct ox_port *port, struct pcapx_plugin_packet *packets);
 int ox_port_inject(struct ox_port *port, const uint8_t *frame, uint32_t len);
@@ -86,5 +89,18 @@ int ox_port_stats(struct ox_port *port, struct pcapx_plugin_stats *stats);
 unsigned int ox_port_buffers_in_use(const struct ox_port *port);
 /* Pools that could not be freed yet because something still holds buffers of theirs. */
 unsigned int ox_pools_waiting(void);
+
+/* --- bpf.c --- */
+
+struct rte_mbuf;
+
+/* Loads eBPF over mbufs; with `native_size` not 0 its machine code too, which must be of that
+   size (-EPROTO). */
+int ox_filter_load(const struct pcapx_ebpf_insn *program, uint32_t count, size_t native_size,
+    struct ox_filter **filter);
+void ox_filter_free(struct ox_filter *filter);
+/* Verdicts for up to OX_BURST packets. */
+void ox_filter_run(const struct ox_filter *filter, struct rte_mbuf *const *packets,
+    uint64_t *verdicts, uint32_t count);
 
 #endif

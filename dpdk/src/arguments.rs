@@ -81,6 +81,23 @@ pub fn check(words: &[String]) -> Result<(), Failure> {
         }
         value_may_follow = word.starts_with('-') && !word.contains('=');
     }
+    check_numbers(words)
+}
+
+/// The EAL takes what is not a number here for 0, and then has no memory.
+fn check_numbers(words: &[String]) -> Result<(), Failure> {
+    for (index, word) in words.iter().enumerate() {
+        let Some(option) = ["-m", "-n", "-r"].into_iter().find(|o| word.starts_with(o)) else {
+            continue;
+        };
+        let value = match &word[option.len()..] {
+            "" => words.get(index + 1).map_or("", String::as_str),
+            attached => attached,
+        };
+        if !value.parse::<u32>().is_ok_and(|n| n > 0) {
+            return Err(Failure::new(format!("EAL argument \"{option} {value}\": not a number")));
+        }
+    }
     Ok(())
 }
 
@@ -146,10 +163,24 @@ mod tests {
 
     #[test]
     fn dangerous_words() {
-        for text in ["-h", "--help", "--he", "--h", "-hx", "-- x", "x", "--vdev=a b", "-"] {
+        for text in [
+            "-h",
+            "--help",
+            "--he",
+            "--h",
+            "-hx",
+            "-- x",
+            "x",
+            "--vdev=a b",
+            "-",
+            "-m abc",
+            "-m0",
+            "-n",
+        ] {
             assert!(check(&words(text)).is_err(), "{text}");
         }
-        check(&words("-l 0 --vdev net_null0 --log-level=8 --huge-dir /x -d/a.so")).unwrap();
+        check(&words("-m 64 -n4 -l 0 --vdev net_null0 --log-level=8 --huge-dir /x -d/a.so"))
+            .unwrap();
     }
 
     #[test]

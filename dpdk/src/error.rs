@@ -52,9 +52,13 @@ impl Failure {
     }
 }
 
-/// The last line that is not a mere trace of the stack.
+/// The line of DPDK's log that tells most: the last but for what its layers above say, that
+/// something below failed.
 fn telling_line(log: &str) -> Option<&str> {
-    log.lines().map(str::trim).rfind(|line| !line.is_empty() && line.contains(':'))
+    let mut lines = log.lines().map(str::trim).filter(|line| line.contains(": "));
+    let general = ["Failed to attach device", "Driver cannot attach", "failed to initialize"];
+    let tells = |line: &&str| !general.iter().any(|text| line.contains(text));
+    lines.clone().rfind(tells).or_else(|| lines.next_back())
 }
 
 fn strerror(error: c_int) -> String {

@@ -1,6 +1,6 @@
 //! The C shim, `shim/shim.h`.
 
-use oxpcap_plugin::{Packet, Stats};
+use oxpcap_plugin::{EbpfInsn, Packet, Stats};
 use std::ffi::{c_char, c_int, c_uint};
 
 /// `OX_BURST`.
@@ -11,6 +11,12 @@ pub const NAME: usize = 256;
 /// `struct ox_port`.
 #[repr(C)]
 pub struct OxPort {
+    _opaque: [u8; 0],
+}
+
+/// `struct ox_filter`.
+#[repr(C)]
+pub struct OxFilter {
     _opaque: [u8; 0],
 }
 
@@ -59,6 +65,13 @@ unsafe extern "C" {
     pub fn ox_port_promisc_result(port: *const OxPort) -> c_int;
     pub fn ox_port_stop(port: *mut OxPort);
     pub fn ox_port_free(port: *mut OxPort);
+    pub fn ox_port_set_filter(port: *mut OxPort, filter: *mut OxFilter);
+    pub fn ox_filter_load(
+        program: *const EbpfInsn,
+        count: u32,
+        native_size: usize,
+        filter: *mut *mut OxFilter,
+    ) -> c_int;
     pub fn ox_port_receive(port: *mut OxPort, packets: *mut Packet) -> c_int;
     pub fn ox_port_inject(port: *mut OxPort, frame: *const u8, len: u32) -> c_int;
     pub fn ox_port_stats(port: *mut OxPort, stats: *mut Stats) -> c_int;

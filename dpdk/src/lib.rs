@@ -8,6 +8,7 @@ mod eal;
 mod error;
 mod ffi;
 mod name;
+mod native;
 mod port;
 mod table;
 

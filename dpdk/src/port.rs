@@ -4,7 +4,7 @@ use crate::eal::{self, Eal, Wanted};
 use crate::error::{Failure, PCAP_WARNING, PCAP_WARNING_PROMISC_NOTSUP};
 use crate::ffi::{self, OxPort, PortConfig, PortFacts};
 use crate::name::Target;
-use oxpcap_plugin::{Config, Packet, Stats};
+use oxpcap_plugin::{Config, EbpfInsn, Packet, Stats};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -56,9 +56,8 @@ impl Drop for Plugged {
 /// An open port.
 pub struct PortSource {
     raw: NonNull<OxPort>,
-    /// In the order they must be dropped in.
     plugged: Option<Plugged>,
-    _claim: Claim,
+    claim: Option<Claim>,
 }
 
 /// A warning that goes with an opened source.
@@ -91,7 +90,7 @@ impl PortSource {
             descriptors: config.buffer_size / 2048,
         };
         let raw = open_port(name, &request)?;
-        let source = Self { raw, plugged, _claim: claim };
+        let source = Self { raw, plugged, claim: Some(claim) };
         let warning = source.warning(port, only);
         Ok((source, warning))
     }
@@ -122,6 +121,25 @@ impl PortSource {
         // SAFETY: the port is open; the caller made room.
         let rc = unsafe { ffi::ox_port_receive(self.raw.as_ptr(), packets) };
         if rc < 0 { Err(call_failed("receiving", rc)) } else { Ok(rc) }
+    }
+
+    /// Gives the port a filter of DPDK's machine (`native_size` not 0: as machine code of that
+    /// size), or takes it away.
+    pub fn set_filter(&mut self, filter: Option<(&[EbpfInsn], usize)>) -> Result<(), Failure> {
+        let mut raw = std::ptr::null_mut();
+        if let Some((program, native_size)) = filter {
+            let mark = ffi::log_mark();
+            let (first, len) = (program.as_ptr(), program.len() as u32);
+            // SAFETY: the program is read during the call only.
+            let rc = unsafe { ffi::ox_filter_load(first, len, native_size, &mut raw) };
+            if rc != 0 {
+                let log = ffi::log_since(mark);
+                return Err(Failure::errno("rte_bpf does not take this filter", rc, &log));
+            }
+        }
+        // SAFETY: the port is open and owns the filter from here on.
+        unsafe { ffi::ox_port_set_filter(self.raw.as_ptr(), raw) };
+        Ok(())
     }
 
     /// Sends one frame.
@@ -156,6 +174,8 @@ impl Drop for PortSource {
         // SAFETY: the port is open, and not used again.
         unsafe {
             ffi::ox_port_stop(self.raw.as_ptr());
+            // Another device may get the number once this one is unplugged.
+            self.claim = None;
             self.plugged = None;
             ffi::ox_port_free(self.raw.as_ptr());
         }

@@ -3,8 +3,12 @@
 use crate::eal::{self, Wanted};
 use crate::error::{Failure, put_text};
 use crate::ffi;
+use crate::native;
 use crate::port::{self, PortSource};
-use oxpcap_plugin::{ABI, Config, Device, ErrorText, Opened, Packet, Stats, Table, Visit};
+use oxpcap_plugin::{
+    ABI, Config, Device, ErrorText, FILTER_INTERPRETER, FILTER_JIT, Filter, Opened, Packet, Stats,
+    Table, Visit,
+};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -30,7 +34,7 @@ pub static pcapx_plugin: Table = Table {
     receive: Some(receive),
     inject: Some(inject),
     stats: Some(stats),
-    set_filter: None,
+    set_filter: Some(set_filter),
 };
 
 /// Runs `body`; an error or a panic becomes a status and a text.
@@ -124,6 +128,33 @@ unsafe extern "C" fn inject(
 unsafe extern "C" fn stats(raw: *mut c_void, stats: *mut Stats, error: *mut ErrorText) -> c_int {
     // SAFETY: the ABI gives an open source and a writable structure.
     guard(error, || unsafe { source(raw).stats(&mut *stats).map(|()| 0) })
+}
+
+unsafe extern "C" fn set_filter(
+    raw: *mut c_void,
+    filter: *const Filter,
+    error: *mut ErrorText,
+) -> c_int {
+    guard(error, || {
+        // SAFETY: the ABI gives an open source and a filter with valid programs.
+        let (source, filter, ebpf) = unsafe {
+            let filter = &*filter;
+            let ebpf = (!filter.ebpf.is_null())
+                .then(|| std::slice::from_raw_parts(filter.ebpf, filter.ebpf_len as usize));
+            (source(raw), filter, ebpf)
+        };
+        let program = || ebpf.ok_or_else(|| Failure::new("this filter has no eBPF form"));
+        match filter.how {
+            FILTER_INTERPRETER => source.set_filter(Some((program()?, 0))).map(|()| 1),
+            FILTER_JIT => {
+                let program = program()?;
+                let size = native::size(program)?;
+                source.set_filter(Some((program, size))).map(|()| 1)
+            }
+            // libpcap's own JIT is faster than DPDK's interpreter and right where DPDK's is not.
+            _ => source.set_filter(None).map(|()| 0),
+        }
+    })
 }
 
 unsafe extern "C" fn list(

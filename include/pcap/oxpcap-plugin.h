@@ -66,6 +66,9 @@ struct bpf_insn;		/* <pcap/bpf.h> */
 #define PCAPX_PLUGIN_FILTER_JIT		2 /* take it with a JIT, or fail */
 #define PCAPX_PLUGIN_FILTER_NONE	3 /* drop the filter that was taken; programs are null */
 
+/* Of receive(): packets came, the plug-in's filter wanted none; libpcap polls again at once. */
+#define PCAPX_PLUGIN_REJECTED	0x10000
+
 struct pcapx_plugin_filter {
 	uint32_t size;			/* sizeof this structure */
 	int how;			/* PCAPX_PLUGIN_FILTER_* */
@@ -107,8 +110,8 @@ struct pcapx_plugin {
 	    struct pcapx_plugin_opened *opened, struct pcapx_plugin_error *error);
 	void (*close)(void *source);
 	/* Releases the packets of the last call, then takes up to max (at least `burst`) new ones
-	   without waiting. Packets written, 0 for none, or PCAP_ERROR_*. No allocation, no
-	   system call of its own. */
+	   without waiting. Packets written, 0 for none, PCAPX_PLUGIN_REJECTED, or PCAP_ERROR_*.
+	   No allocation, no system call of its own. */
 	int (*receive)(void *source, struct pcapx_plugin_packet *packets, uint32_t max,
 	    struct pcapx_plugin_error *error);
 	/* Sends one frame. Bytes sent or PCAP_ERROR_*. May be null: cannot send. */

@@ -109,6 +109,9 @@ pub const FILTER_JIT: c_int = 2;
 /// There is no filter any more, or the caller filters: the plug-in drops what it has.
 pub const FILTER_NONE: c_int = 3;
 
+/// Of [`Table::receive`]: packets came, the plug-in's filter wanted none.
+pub const REJECTED: c_int = 0x10000;
+
 /// A filter offered to a source.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -192,7 +195,8 @@ pub struct Table {
     >,
     /// Closes a source.
     pub close: Option<unsafe extern "C" fn(source: *mut c_void)>,
-    /// Frees the last burst, takes the next: packets written, 0 for none, or `PCAP_ERROR_*`.
+    /// Frees the last burst, takes the next: packets written, 0 for none,
+    /// [`REJECTED`], or `PCAP_ERROR_*`.
     pub receive: Option<
         unsafe extern "C" fn(
             source: *mut c_void,

@@ -5,7 +5,7 @@
 
 use super::dpdk::call_failure;
 use super::{Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Stats, Waker};
-use crate::bpf::{Aux, Program, interpret, op};
+use crate::bpf::{Aux, EbpfInsn, Filter, Program, Target, op, to_ebpf};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::{PacketHeader, RawPacket};
@@ -57,7 +57,7 @@ enum Filtering {
     /// The plug-in; [`Source::receive`] gives only accepted packets.
     Plugin,
     /// This library.
-    Here(Program),
+    Here(Filter),
 }
 
 /// Which engine must filter, `PCAPX_DPDK_FILTER`.
@@ -111,7 +111,8 @@ impl Polled {
             snaplen: snaplen(config),
             timeout: timeout.map(Duration::from_millis),
             precision: config.precision,
-            nonblock: config.nonblock,
+            // A negative timeout as in AF_PACKET captures.
+            nonblock: config.nonblock || config.timeout_ms < 0,
             direction: Direction::default(),
             filtering: Filtering::Off,
             next: 0,
@@ -125,7 +126,7 @@ impl Polled {
     /// Takes one burst and filters it.
     fn poll(&mut self) -> Result<Poll, CaptureError> {
         self.next = 0;
-        if self.source.receive().map_err(call_failure)? == 0 {
+        if !self.source.receive().map_err(call_failure)? {
             return Ok(Poll::Nothing);
         }
         self.stamp = split(clock::realtime_ns(), self.precision);
@@ -133,8 +134,8 @@ impl Polled {
             // A port shows what it receives; nothing it sends comes back.
             self.source.forget_packets();
         }
-        if let Filtering::Here(program) = &self.filtering {
-            filter_from(&mut self.source, 0, program);
+        if let Filtering::Here(filter) = &self.filtering {
+            filter_from(&mut self.source, 0, filter);
         }
         let wanted = self.source.packets().len();
         self.accepted += wanted as u64;
@@ -161,8 +162,21 @@ impl Polled {
             .iter()
             .map(|i| CbpfInsn { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
             .collect();
-        self.source.set_filter(how, &cbpf, None).map_err(call_failure)
+        let ebpf = match to_ebpf(program.insns(), Target::Dpdk) {
+            Ok(ebpf) => Some(ebpf.iter().map(plugin_insn).collect::<Vec<_>>()),
+            Err(error) if how == FILTER_INTERPRETER || how == FILTER_JIT => {
+                let message = format!("this filter has no eBPF form: {error}");
+                return Err(CaptureError { status: -1, message });
+            }
+            Err(_) => None,
+        };
+        self.source.set_filter(how, &cbpf, ebpf.as_deref()).map_err(call_failure)
     }
+}
+
+fn plugin_insn(insn: &EbpfInsn) -> oxpcap_plugin::EbpfInsn {
+    let EbpfInsn { code, registers, off, imm } = *insn;
+    oxpcap_plugin::EbpfInsn { code, regs: registers, off, imm }
 }
 
 impl Engine {
@@ -194,9 +208,12 @@ fn split(ns: i64, precision: Precision) -> Timestamp {
     }
 }
 
-/// Keeps, from index `from` on, the packets `program` accepts.
-fn filter_from(source: &mut Source, from: usize, program: &Program) {
-    source.filter_packets(from, |bytes, len| interpret(program.insns(), bytes, len, &Aux::NONE));
+/// Keeps, from index `from` on, the packets `filter` accepts.
+fn filter_from(source: &mut Source, from: usize, filter: &Filter) {
+    // Tags lie in the packets themselves.
+    let mut aux = Aux::NONE;
+    aux.set_vlan(None);
+    source.filter_packets(from, |bytes, len| filter.run(bytes, len, &aux));
 }
 
 /// Whether `program` accepts every packet whole.
@@ -291,13 +308,14 @@ impl Backend for Polled {
             Engine::PluginJit => FILTER_JIT,
         };
         let taken = self.offer(how, program)?;
+        let filter = Filter::new(program);
         let before = self.source.packets().len();
-        filter_from(&mut self.source, self.next, program);
+        filter_from(&mut self.source, self.next, &filter);
         self.accepted -= (before - self.source.packets().len()) as u64;
         self.filtering = match (taken, all) {
             (true, _) => Filtering::Plugin,
             (_, true) => Filtering::Off,
-            _ => Filtering::Here(program.clone()),
+            _ => Filtering::Here(filter),
         };
         Ok(())
     }

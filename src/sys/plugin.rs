@@ -5,7 +5,8 @@
 use libc::{c_int, c_void};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use oxpcap_plugin::{
-    ABI, Config, Device, ERROR_TEXT, ErrorText, Filter, Opened, Packet, SYMBOL, Stats, Table,
+    ABI, Config, Device, ERROR_TEXT, ErrorText, Filter, Opened, Packet, REJECTED, SYMBOL, Stats,
+    Table,
 };
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
@@ -166,8 +167,9 @@ impl Plugin {
 }
 
 impl Source {
-    /// Frees the last burst and takes the next; never waits. The packets taken.
-    pub fn receive(&mut self) -> Result<usize, CallError> {
+    /// Frees the last burst and takes the next; never waits. Whether any packet came, be it one
+    /// that the plug-in's filter rejected.
+    pub fn receive(&mut self) -> Result<bool, CallError> {
         self.packets.clear();
         let function = self.table.receive.expect("checked when loaded");
         let mut error = std::mem::MaybeUninit::<ErrorText>::uninit();
@@ -184,10 +186,13 @@ impl Source {
             // SAFETY: a failing function has written its text.
             return Err(failure(rc, unsafe { error.assume_init_ref() }));
         }
+        if rc == REJECTED {
+            return Ok(true);
+        }
         let taken = (rc as usize).min(self.burst);
         // SAFETY: the plug-in has written `rc` packets, not more than it was told.
         unsafe { self.packets.set_len(taken) };
-        Ok(taken)
+        Ok(taken > 0)
     }
 
     /// The packets at hand. Their bytes stay valid until [`Source::receive`] or drop.

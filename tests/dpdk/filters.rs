@@ -1,0 +1,1 @@
+//! Filters: this library's engines and DPDK's.

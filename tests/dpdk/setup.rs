@@ -1,0 +1,110 @@
+//! Finding the plug-in, opening devices, reading them dry.
+
+use pcap::capture::{Activated, Backend, Config, Fill, open};
+use pcap::timestamp::Precision;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// Where a `libpcap-dpdk.so` lies, for `PCAP_PLUGIN_DIR`; `None` where it was not built.
+pub fn plugin_dir() -> Option<&'static Path> {
+    static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let exe = std::env::current_exe().ok()?;
+        let built = exe.parent()?.parent()?.join("libpcap_dpdk.so");
+        if !built.exists() {
+            eprintln!("SKIPPED: {} is missing; run \"make dpdk\"", built.display());
+            return None;
+        }
+        let dir = exe.parent()?.parent()?.join("plugins");
+        std::fs::create_dir_all(&dir).ok()?;
+        // Several test programs may do this at once: link under a name of our own, then rename.
+        let own = dir.join(format!("link-{}", std::process::id()));
+        std::os::unix::fs::symlink(&built, &own).ok()?;
+        std::fs::rename(&own, dir.join("libpcap-dpdk.so")).ok()?;
+        // SAFETY: set once, before any test of this program reads or sets variables.
+        unsafe { std::env::set_var("PCAP_PLUGIN_DIR", &dir) };
+        Some(dir)
+    })
+    .as_deref()
+}
+
+pub fn config(device: &str) -> Config {
+    Config {
+        device: Some(device.into()),
+        snaplen: 262_144,
+        promisc: true,
+        rfmon: false,
+        timeout_ms: 100,
+        immediate: false,
+        buffer_size: 0,
+        tstamp_type: -1,
+        precision: Precision::Nano,
+        protocol: 0,
+        nonblock: false,
+    }
+}
+
+/// Opens a device that must open.
+pub fn opened(device: &str) -> Box<dyn Backend> {
+    let Activated { backend, warning, message } =
+        open(&config(device)).unwrap_or_else(|error| panic!("{device}: {error}"));
+    assert!(warning == 0 || warning == 2, "{device}: {message}");
+    backend
+}
+
+/// The failure to open a device that must not open.
+pub fn refused(device: &str) -> pcap::capture::CaptureError {
+    match open(&config(device)) {
+        Ok(_) => panic!("{device} was opened"),
+        Err(error) => error,
+    }
+}
+
+/// Time stamp in nanoseconds, wire length, bytes.
+pub type Seen = (i64, u32, Vec<u8>);
+
+/// Reads until the timeout says there is no more.
+pub fn drain(backend: &mut dyn Backend) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    loop {
+        while let Some(packet) = backend.next_packet() {
+            let header = packet.header;
+            // SAFETY: valid until the next read.
+            let bytes = unsafe { std::slice::from_raw_parts(packet.data, header.caplen as usize) };
+            seen.push((header.ts.sec * 1_000_000_000 + header.ts.frac, header.len, bytes.to_vec()));
+        }
+        if backend.fill().unwrap() == Fill::Empty {
+            return seen;
+        }
+    }
+}
+
+/// A pcap file of Ethernet frames with time stamps in microseconds.
+pub fn write_pcap(path: &Path, packets: &[(u32, u32, Vec<u8>)]) {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 262_144, 1] {
+        file.extend(word.to_ne_bytes());
+    }
+    for (sec, usec, bytes) in packets {
+        for word in [*sec, *usec, bytes.len() as u32, bytes.len() as u32] {
+            file.extend(word.to_ne_bytes());
+        }
+        file.extend(bytes);
+    }
+    std::fs::write(path, file).unwrap();
+}
+
+/// A file of this test program, removed when dropped.
+pub struct TempFile(pub PathBuf);
+
+impl TempFile {
+    pub fn new(name: &str) -> Self {
+        Self(std::env::temp_dir().join(format!("oxpcap-dpdk-{}-{name}", std::process::id())))
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
