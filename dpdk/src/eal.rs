@@ -6,6 +6,7 @@ use crate::error::Failure;
 use crate::ffi;
 use std::cell::Cell;
 use std::ffi::{CString, c_char, c_int};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 
 /// Whose EAL it is.
@@ -86,16 +87,19 @@ enum Refusal {
 }
 
 fn start(wanted: &Wanted) -> Result<Eal, Refusal> {
+    // A start of ours that was refused looks like the program's own from outside.
+    static TRIED: AtomicBool = AtomicBool::new(false);
     // SAFETY: no conditions.
-    unsafe {
-        if ffi::ox_eal_running() != 0 {
-            ffi::ox_watch_forks();
-            return Ok(Eal::Adopted);
-        }
+    if !TRIED.load(Ordering::Relaxed) && unsafe { ffi::ox_eal_running() } != 0 {
+        return Ok(adopt());
     }
     let words = command_line(wanted).map_err(Refusal::Retry)?;
     let mark = ffi::log_mark();
+    TRIED.store(true, Ordering::Relaxed);
     let rc = init_on_helper_thread(&words).map_err(Refusal::Retry)?;
+    if -rc == libc::EALREADY {
+        return Ok(adopt());
+    }
     if rc != 0 {
         let log = ffi::log_since(mark);
         let failure = explain(&words, rc, &log);
@@ -112,6 +116,12 @@ fn start(wanted: &Wanted) -> Result<Eal, Refusal> {
         }
         Wanted::Primary { .. } => Eal::Ours,
     })
+}
+
+fn adopt() -> Eal {
+    // SAFETY: no conditions.
+    unsafe { ffi::ox_watch_forks() };
+    Eal::Adopted
 }
 
 fn command_line(wanted: &Wanted) -> Result<Vec<String>, Failure> {
