@@ -31,6 +31,9 @@ macro_rules! dlts {
             )*
         }
 
+        /// Every constant and its name, for error texts.
+        const SYMBOLS: &[(Dlt, &str)] = &[$((Dlt($value), stringify!($name)),)*];
+
         const NAMES: &[Entry] = &[
             $($(Entry {
                 dlt: Dlt($value),
@@ -166,6 +169,8 @@ dlts! {
     C_HDLC_WITH_DIR = 205;
     FRELAY_WITH_DIR = 206;
     LAPB_WITH_DIR = 207;
+    // The name that libpcap after 1.10 has for the same value.
+    I2C_LINUX = 209;
     IPMB_LINUX = 209 => "IPMB with Linux/Pigeon Point pseudo-header";
     FLEXRAY = 210;
     MOST = 211;
@@ -247,6 +252,20 @@ dlts! {
     Z_WAVE_SERIAL = 287 => "Z-Wave serial frames between host and chip";
     USB_2_0 = 288 => "USB 2.0/1.1/1.0 as transmitted over the cable";
     ATSC_ALP = 289 => "ATSC Link-Layer Protocol packets";
+    // Later than libpcap 1.10: values from the registry of LINKTYPE_ values, without names, so
+    // that pcap_datalink_val_to_name answers as 1.10 does.
+    ETW = 290;
+    NETANALYZER_NG = 291;
+    ZBOSS_NCP = 292;
+    USB_2_0_LOW_SPEED = 293;
+    USB_2_0_FULL_SPEED = 294;
+    USB_2_0_HIGH_SPEED = 295;
+    AUERSWALD_LOG = 296;
+    ZWAVE_TAP = 297;
+    SILABS_DEBUG_CHANNEL = 298;
+    FIRA_UCI = 299;
+    MDB = 300;
+    DECT_NR = 301;
 }
 
 impl Dlt {
@@ -284,6 +303,16 @@ impl Dlt {
     /// The name without `DLT_`; `None` for types that libpcap does not name.
     pub fn name(self) -> Option<&'static CStr> {
         NAMES.iter().find(|e| e.dlt == self).map(|e| e.name)
+    }
+
+    /// The name without `DLT_`, also of types for which [`Dlt::name`] has none.
+    pub fn symbol(self) -> Option<&'static str> {
+        SYMBOLS.iter().find(|(dlt, _)| *dlt == self).map(|&(_, symbol)| symbol)
+    }
+
+    /// The type whose [`Dlt::symbol`] this is.
+    pub fn from_symbol(symbol: &str) -> Option<Self> {
+        SYMBOLS.iter().find(|(_, known)| *known == symbol).map(|&(dlt, _)| dlt)
     }
 
     /// A description in a few words, for the types that have a name.

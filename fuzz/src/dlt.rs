@@ -71,7 +71,7 @@ pub const KNOWN: [(&str, i32); 74] = [
     ("USB_LINUX", 189),
     ("LINUX_SLL2", 276),
     ("DSA_TAG_BRCM", 281),
-    ("DSA_TAG_DSA", 282),
+    ("DSA_TAG_DSA", 284),
     ("DOCSIS", 143),
     ("LINUX_IRDA", 144),
     ("CAN_SOCKETCAN", 227),

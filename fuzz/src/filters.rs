@@ -77,7 +77,7 @@ enum Family {
 
 fn family(dlt: i32) -> Family {
     match dlt {
-        1 | 6 | 10 | 122 | 240 | 241 | 281 | 282 => Family::Ethernet,
+        1 | 6 | 10 | 122 | 240 | 241 | 281 | 284 => Family::Ethernet,
         105 | 119 | 127 | 163 | 192 => Family::Wlan,
         123 => Family::Atm,
         139..=141 => Family::Mtp,

@@ -206,7 +206,7 @@ impl Packet<'_> {
                 }
                 self.ethernet();
             }
-            281 | 282 => {
+            281 | 284 => {
                 self.mac();
                 self.mac();
                 let tag = self.rng.pick(&[

@@ -129,8 +129,8 @@ pub enum LowerError {
 
 /// `DLT_EN10MB`, or the number of a type without a name.
 fn dlt_name(dlt: Dlt) -> String {
-    match dlt.name() {
-        Some(name) => format!("DLT_{}", name.to_string_lossy()),
+    match dlt.symbol() {
+        Some(symbol) => format!("DLT_{symbol}"),
         None => format!("DLT {}", dlt.0),
     }
 }
