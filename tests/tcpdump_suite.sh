@@ -55,10 +55,14 @@ if [ ! -d "$source/tests" ]; then
     mv "$source.new" "$source"
 fi
 
+tcpdump=/usr/bin/tcpdump
+# Run by root it becomes another user, who may not get at the suite's files here.
+[ "$(id -u)" -ne 0 ] || tcpdump="$tcpdump -Z root"
+
 run() { # NAME [ENVIRONMENT...]
     local name=$1
     shift
-    (cd "$source" && env -u LD_PRELOAD "$@" TCPDUMP_BIN=/usr/bin/tcpdump perl tests/TESTrun) > "$work/$name.log" 2>&1 || true
+    (cd "$source" && env -u LD_PRELOAD "$@" TCPDUMP_BIN="$tcpdump" perl tests/TESTrun) > "$work/$name.log" 2>&1 || true
     # One line a case: name and outcome.
     sed -n 's/^    \([^ ]*\) *: \(passed\|skipped\|TEST FAILED\).*/\1 \2/p' "$work/$name.log" > "$work/$name.cases"
     cp "$source/tests/failure-outputs.txt" "$work/$name.failures" 2> /dev/null || true
