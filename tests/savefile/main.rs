@@ -3,5 +3,6 @@
 mod linktypes;
 mod mutants;
 mod read;
+mod streams;
 mod support;
 mod write;
