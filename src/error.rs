@@ -119,11 +119,40 @@ pub enum Error {
     #[error("snaplen of 0 rejects all packets")]
     ZeroSnaplen,
     /// A frame longer than a return value can say.
-    #[error("More than {} bytes cannot be injected", i32::MAX)]
-    FrameTooLong,
+    ///
+    /// libpcap adds the text of whatever `errno` was there before.
+    #[error("More than 2147483647 bytes cannot be injected: {0}")]
+    FrameTooLong(crate::sys::os_error::OsError),
+    /// A savefile's path was NULL.
+    #[error("A null pointer was supplied as the file name")]
+    NullFileName,
+    /// A savefile's stream was NULL.
+    #[error("Null FILE * pointer provided to savefile open routine")]
+    NullStream,
+    /// `pcap_init` got something else than an encoding.
+    #[error("Unknown options specified")]
+    UnknownInitOptions,
+    /// `pcap_init` was called before with another encoding.
+    #[error("Multiple pcap_init calls with different character encodings")]
+    MixedEncodings,
+    /// `pcap_lookupdev` after `pcap_init`.
+    #[error("pcap_lookupdev() is deprecated and is not supported in programs calling pcap_init()")]
+    LookupdevUnsupported,
     /// A C argument that may not be NULL was NULL.
     #[error("A null pointer was supplied as the {0}")]
     Null(&'static str),
+    /// The filter does not compile.
+    #[error(transparent)]
+    Filter(#[from] crate::filter::FilterError),
+    /// The savefile cannot be opened or read.
+    #[error(transparent)]
+    Read(#[from] crate::savefile::ReadError),
+    /// The savefile cannot be written.
+    #[error(transparent)]
+    Dump(#[from] crate::savefile::DumpError),
+    /// The devices cannot be listed or asked.
+    #[error(transparent)]
+    Device(#[from] crate::device::Error),
     /// No memory for what C is to own.
     #[error("malloc: {}", std::io::ErrorKind::OutOfMemory)]
     OutOfMemory,
@@ -145,5 +174,5 @@ impl Error {
 }
 
 fn dlt_name(dlt: Dlt) -> String {
-    format!("DLT {}", dlt.0)
+    dlt.name().map_or_else(|| format!("DLT {}", dlt.0), |name| name.to_string_lossy().into_owned())
 }

@@ -58,6 +58,16 @@ pub unsafe extern "C" fn pcap_set_rfmon(p: *mut pcap_t, rfmon: c_int) -> c_int {
     }
 }
 
+/// `pcap_can_set_rfmon`: 1 if the device has a monitor mode, 0 if not, or an error.
+///
+/// # Safety
+/// `p` is NULL or an open handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pcap_can_set_rfmon(p: *mut pcap_t) -> c_int {
+    // SAFETY: as the caller vouches.
+    unsafe { run(p, |core, _| core.handle.can_set_rfmon().map(c_int::from)) }
+}
+
 /// `pcap_set_timeout`: the packet buffer timeout in milliseconds.
 ///
 /// # Safety

@@ -4,17 +4,35 @@
 #![allow(non_camel_case_types, non_upper_case_globals)]
 
 mod boundary;
+mod bpf;
 mod config;
+mod datalink;
+mod devices;
+mod dump;
+mod filter;
 mod handle;
+mod init;
+mod inquire;
 mod memory;
+mod names;
 mod open;
 mod read;
+mod send;
 mod text;
 mod types;
 
+pub use bpf::*;
 pub use config::*;
+pub use datalink::*;
+pub use devices::*;
+pub use dump::*;
+pub use filter::*;
 pub use handle::pcap_t;
+pub use init::*;
+pub use inquire::*;
+pub use names::*;
 pub use open::*;
 pub use read::*;
+pub use send::*;
 pub use text::*;
 pub use types::*;

@@ -144,7 +144,7 @@ pub unsafe extern "C" fn pcap_next_ex(
         return status::ERROR;
     }
     // SAFETY: an open handle.
-    match unsafe { step(p, &mut Reading::dispatch(1)) } {
+    match unsafe { step(p, &mut Reading::single()) } {
         Ok(packet) => {
             // SAFETY: open, and the caller's two pointers are writable.
             unsafe {
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn pcap_next_ex(
             1
         }
         // SAFETY: open.
-        Err(0) if unsafe { (*p).core.handle.is_savefile() } => status::BREAK,
+        Err(0) if unsafe { (*p).core.handle.savefile().is_some() } => status::BREAK,
         Err(result) => result,
     }
 }
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -> *cons
         return ptr::null();
     }
     // SAFETY: an open handle.
-    match unsafe { step(p, &mut Reading::dispatch(1)) } {
+    match unsafe { step(p, &mut Reading::single()) } {
         Ok(packet) => {
             // SAFETY: writable, says the caller.
             unsafe { *h = packet.header.into() };

@@ -3,6 +3,7 @@
 
 use super::boundary::{ErrorBuffer, c_bytes, guard_or};
 use super::handle::pcap_t;
+use crate::sys::os_error::OsError;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int};
 
@@ -77,6 +78,13 @@ pub extern "C" fn pcap_statustostr(status: c_int) -> *const c_char {
         Some(text) => text.as_ptr(),
         None => keep_text(format!("Unknown error: {status}").as_bytes()),
     }
+}
+
+/// `pcap_strerror`: the text of an `errno` value.
+#[unsafe(no_mangle)]
+pub extern "C" fn pcap_strerror(errno: c_int) -> *const c_char {
+    let text = || keep_text(OsError(errno).to_string().as_bytes());
+    guard_or(c"Unknown error".as_ptr(), text)
 }
 
 /// `pcap_geterr`: the handle's error text; stays valid as long as the handle.

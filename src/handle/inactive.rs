@@ -1,7 +1,8 @@
 //! A live capture that `pcap_create` made and `pcap_activate` has not opened yet.
 
-use crate::capture::Config;
-use crate::error::status;
+use super::Live;
+use crate::capture::{self, Config};
+use crate::error::{Error, status};
 use crate::timestamp::Precision;
 
 /// `PCAP_TSTAMP_HOST`, which every device takes.
@@ -16,7 +17,24 @@ pub struct Inactive {
     pub tstamp_types: Vec<i32>,
 }
 
+/// What an activation that went well had to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warning {
+    /// 0, or a positive `PCAP_WARNING_*`.
+    pub status: i32,
+    /// Text that goes with it; may be empty.
+    pub message: String,
+}
+
 impl Inactive {
+    /// Opens the source.
+    pub(super) fn activate(&self) -> Result<(Live, Warning), Error> {
+        let activated = capture::open(&self.config)?;
+        let waits_for_ever = self.config.timeout_ms <= 0;
+        let live = Live { backend: activated.backend, waits_for_ever };
+        Ok((live, Warning { status: activated.warning, message: activated.message }))
+    }
+
     /// Settings as `pcap_create` leaves them.
     pub fn new(device: Vec<u8>, tstamp_types: Vec<i32>) -> Self {
         let config = Config {

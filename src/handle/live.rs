@@ -3,6 +3,7 @@
 use super::{Breaker, Reading, Step};
 use crate::capture::{Backend, Fill};
 use crate::error::{Error, status};
+use crate::packet::RawPacket;
 
 /// An activated live capture.
 pub struct Live {
@@ -14,6 +15,14 @@ pub struct Live {
 
 impl Live {
     pub(super) fn step(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
+        let step = self.packet_or_end(breaker, reading)?;
+        if matches!(step, Step::Done(_)) {
+            self.backend.release();
+        }
+        Ok(step)
+    }
+
+    fn packet_or_end(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
         if reading.limit_reached() {
             return Ok(reading.done());
         }
@@ -21,7 +30,7 @@ impl Live {
             if breaker.take() {
                 return Ok(Step::Done(status::BREAK));
             }
-            if let Some(packet) = self.backend.next_packet() {
+            if let Some(packet) = self.ready(reading) {
                 return Ok(reading.packet(packet));
             }
             if reading.has_packets() && !reading.is_loop() {
@@ -30,7 +39,7 @@ impl Live {
             let again = match self.backend.fill()? {
                 Fill::Interrupted => true,
                 Fill::Empty => reading.is_loop(),
-                Fill::Ready => match self.backend.next_packet() {
+                Fill::Ready => match self.ready(reading) {
                     Some(packet) => return Ok(reading.packet(packet)),
                     None => reading.is_loop() || self.waits_for_ever,
                 },
@@ -39,5 +48,9 @@ impl Live {
                 return Ok(reading.done());
             }
         }
+    }
+
+    fn ready(&mut self, reading: &Reading) -> Option<RawPacket> {
+        if reading.is_single() { self.backend.next_detached() } else { self.backend.next_packet() }
     }
 }

@@ -6,25 +6,31 @@ mod breaker;
 mod dead;
 mod inactive;
 mod live;
+mod offline;
 mod reading;
 mod resolver;
 
 pub use breaker::Breaker;
 pub use dead::Dead;
-pub use inactive::Inactive;
+pub use inactive::{Inactive, Warning};
 pub use live::Live;
+pub use offline::Offline;
 pub use reading::{Reading, Step};
 pub use resolver::SystemResolver;
 
-use crate::capture::{Direction, Stats};
+use crate::bpf::Program;
+use crate::capture::{self, Direction, Stats};
 use crate::error::{Error, Operation};
 use crate::linktype::Dlt;
+use crate::savefile::dump::DumpHeader;
 use crate::timestamp::Precision;
 
 /// A source of packets, or what stands in for one.
 pub enum Handle {
     /// `pcap_open_dead`.
     Dead(Dead),
+    /// `pcap_open_offline`.
+    Offline(Box<Offline>),
     /// `pcap_create`, not activated.
     Inactive(Inactive),
     /// `pcap_activate`d.
@@ -36,6 +42,7 @@ impl Handle {
     pub fn linktype(&self) -> Option<Dlt> {
         match self {
             Self::Dead(dead) => Some(dead.linktype),
+            Self::Offline(offline) => Some(offline.reader.info().linktype),
             Self::Inactive(_) => None,
             Self::Live(live) => Some(live.backend.linktype()),
         }
@@ -45,28 +52,40 @@ impl Handle {
     pub fn snaplen(&self) -> Option<i32> {
         match self {
             Self::Dead(dead) => Some(dead.snaplen),
+            Self::Offline(offline) => Some(offline.reader.info().snaplen),
             Self::Inactive(_) => None,
             Self::Live(live) => Some(live.backend.snaplen()),
         }
     }
 
-    /// Whether packets come from a savefile.
-    pub fn is_savefile(&self) -> bool {
-        false
+    /// The savefile, if it is one.
+    pub fn savefile(&mut self) -> Option<&mut Offline> {
+        match self {
+            Self::Offline(offline) => Some(offline),
+            _ => None,
+        }
+    }
+
+    /// Whether the handle still waits for its activation.
+    pub fn is_inactive(&self) -> bool {
+        matches!(self, Self::Inactive(_))
     }
 
     /// Precision of the time stamps.
     pub fn precision(&self) -> Precision {
         match self {
             Self::Dead(dead) => dead.precision,
+            Self::Offline(offline) => offline.reader.info().precision,
             Self::Inactive(inactive) => inactive.config.precision,
             Self::Live(live) => live.backend.precision(),
         }
     }
 
     /// One step of a packet loop.
+    #[inline]
     pub fn step(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
         match self {
+            Self::Offline(offline) => offline.step(breaker, reading),
             Self::Live(live) => live.step(breaker, reading),
             Self::Dead(_) => Err(Error::OnDead(Operation::Read)),
             Self::Inactive(_) => Err(Error::NotActivated),
@@ -78,6 +97,23 @@ impl Handle {
         match self {
             Self::Inactive(inactive) => Ok(inactive),
             _ => Err(Error::Activated),
+        }
+    }
+
+    /// Opens the source: `pcap_activate`. The handle stays as it is on an error.
+    pub fn activate(&mut self, breaker: &Breaker) -> Result<Warning, Error> {
+        let (live, warning) = self.settings()?.activate()?;
+        breaker.set_waker(live.backend.waker());
+        *self = Self::Live(live);
+        Ok(warning)
+    }
+
+    /// `pcap_can_set_rfmon`.
+    pub fn can_set_rfmon(&self) -> Result<bool, Error> {
+        match self {
+            Self::Dead(_) => Err(Error::OnDead(Operation::Rfmon)),
+            Self::Inactive(inactive) => Ok(capture::can_set_rfmon(&inactive.config)?),
+            Self::Offline(_) | Self::Live(_) => Ok(false),
         }
     }
 
@@ -94,6 +130,33 @@ impl Handle {
     /// Restricts a live capture to one direction.
     pub fn set_direction(&mut self, direction: Direction) -> Result<(), Error> {
         Ok(self.live(Operation::SetDirection)?.backend.set_direction(direction)?)
+    }
+
+    /// Nonblocking mode; savefiles have none and say "blocking".
+    pub fn nonblock(&mut self) -> Result<bool, Error> {
+        match self {
+            Self::Offline(_) => Ok(false),
+            _ => Ok(self.live(Operation::Nonblock)?.backend.nonblock()?),
+        }
+    }
+
+    /// Sets nonblocking mode, before activation for the time after.
+    pub fn set_nonblock(&mut self, on: bool) -> Result<(), Error> {
+        match self {
+            Self::Inactive(inactive) => {
+                inactive.config.nonblock = on;
+                Ok(())
+            }
+            _ => Ok(self.live(Operation::Nonblock)?.backend.set_nonblock(on)?),
+        }
+    }
+
+    /// Lets only packets through that `program` accepts.
+    pub fn set_filter(&mut self, program: &Program) -> Result<(), Error> {
+        match self {
+            Self::Offline(offline) => offline.set_filter(program),
+            _ => Ok(self.live(Operation::SetFilter)?.backend.set_filter(program)?),
+        }
     }
 
     /// Link-layer types that [`Handle::set_linktype`] takes; `None` before activation.
@@ -119,11 +182,26 @@ impl Handle {
         }
     }
 
+    /// Header of a savefile for the packets of this handle; `None` before activation.
+    pub fn dump_header(&self) -> Option<DumpHeader> {
+        let linktype_ext = match self {
+            Self::Offline(offline) => offline.reader.info().linktype_ext,
+            _ => 0,
+        };
+        Some(DumpHeader {
+            linktype: self.linktype()?,
+            linktype_ext,
+            snaplen: self.snaplen()?,
+            precision: self.precision(),
+        })
+    }
+
     /// The live capture, which alone can do `operation`.
     fn live(&mut self, operation: Operation) -> Result<&mut Live, Error> {
         match self {
             Self::Live(live) => Ok(live),
             Self::Dead(_) => Err(Error::OnDead(operation)),
+            Self::Offline(_) => Err(Error::OnSavefile(operation)),
             Self::Inactive(_) => Err(Error::NotActivated),
         }
     }

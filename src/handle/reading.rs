@@ -17,6 +17,8 @@ pub struct Reading {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// One packet, whose bytes outlive the step: nobody steps on to the end.
+    Single,
     /// One batch.
     Dispatch,
     /// Until the limit, the end of the file, an error or a break.
@@ -33,6 +35,11 @@ pub enum Step {
 }
 
 impl Reading {
+    /// `pcap_next` and `pcap_next_ex`: one step, which gives a packet or says that there is none.
+    pub fn single() -> Self {
+        Self::new(Kind::Single, 1)
+    }
+
     /// `pcap_dispatch`: one batch, at most `limit` packets if that is above 0.
     pub fn dispatch(limit: i32) -> Self {
         Self::new(Kind::Dispatch, limit)
@@ -45,6 +52,10 @@ impl Reading {
 
     fn new(kind: Kind, limit: i32) -> Self {
         Self { kind, limit: u32::try_from(limit).ok().filter(|&n| n > 0), count: 0 }
+    }
+
+    pub(super) fn is_single(&self) -> bool {
+        self.kind == Kind::Single
     }
 
     pub(super) fn is_loop(&self) -> bool {
