@@ -34,6 +34,13 @@ pub enum Ancillary {
     VlanTpid = 60,
 }
 
+impl Ancillary {
+    /// The offset of an absolute load that reads it.
+    pub const fn offset(self) -> u32 {
+        ANCILLARY_OFFSET.wrapping_add(self as u32)
+    }
+}
+
 /// Words at and above [`ANCILLARY_OFFSET`] that have a meaning to Linux (`SKF_AD_MAX` / 4).
 const SLOTS: usize = 16;
 

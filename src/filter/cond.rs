@@ -185,6 +185,54 @@ impl CondTree {
         }
     }
 
+    /// Puts steps in front of those that are run first, whatever the packet.
+    pub fn prepend(&mut self, root: CondId, steps: &[Stmt]) {
+        let mut node = root;
+        loop {
+            let first_arm = match self.get(node) {
+                Cond::Const(_) => return,
+                Cond::Test(range, compare) => {
+                    let range = self.joined(steps, range);
+                    self.nodes[node.0 as usize] = Cond::Test(range, compare);
+                    return;
+                }
+                Cond::Not(child) => {
+                    node = child;
+                    continue;
+                }
+                Cond::And(range) | Cond::Or(range) => match self.children(range) {
+                    [first, ..] => {
+                        node = *first;
+                        continue;
+                    }
+                    [] => return,
+                },
+                Cond::Set(arms, _) => arms.start as usize,
+            };
+            match self.arms[first_arm] {
+                Arm { guard: Some(guard), .. } => node = guard,
+                Arm { guard: None, stmts } => {
+                    self.arms[first_arm].stmts = self.joined(steps, stmts);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Steps, then those of a range with their jumps moved along.
+    fn joined(&mut self, steps: &[Stmt], range: StmtRange) -> StmtRange {
+        let by = index(steps.len());
+        let mut all = steps.to_vec();
+        all.extend(self.stmts(range).iter().map(|&step| match step {
+            Stmt::Insn(_) => step,
+            Stmt::Branch { code, k, jt, jf } => {
+                Stmt::Branch { code, k, jt: jt + by, jf: jf + by }
+            }
+            Stmt::Goto(to) => Stmt::Goto(to + by),
+        }));
+        self.add_stmts(&all)
+    }
+
     /// The node behind an id.
     pub fn get(&self, id: CondId) -> Cond {
         self.nodes[id.0 as usize]

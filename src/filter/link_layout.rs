@@ -72,8 +72,6 @@ pub struct LinkLayout {
     pub prev_link_header: Offset,
     /// Link-layer header.
     pub link_header: Offset,
-    /// Link-layer header of the capture.
-    pub outermost_link_header: Offset,
     /// Type field (ethertype or the like).
     pub link_type: Offset,
     /// Link-layer payload.
@@ -88,8 +86,6 @@ pub struct LinkLayout {
     pub vlan_depth: u32,
     /// Tunnel entered last.
     pub tunnel: Tunnel,
-    /// The payload and type field offsets hold what `vlan` adds at run time (live captures).
-    pub vlan_shifts: bool,
     /// The fields of an ATM pseudo-header lie before the link-layer header.
     pub atm: bool,
     /// Times the layout was replaced; two equal epochs of one compilation have equal offsets.
@@ -172,7 +168,6 @@ impl LinkLayout {
             prev_dlt: None,
             prev_link_header: Offset::fixed(UNSET),
             link_header,
-            outermost_link_header: link_header,
             link_type: Offset::fixed(link_type),
             payload: Offset::fixed(payload),
             network,
@@ -180,7 +175,6 @@ impl LinkLayout {
             mpls_depth: 0,
             vlan_depth: 0,
             tunnel: Tunnel::None,
-            vlan_shifts: false,
             atm: dlt == Dlt::SUNATM,
             epoch: 0,
         };

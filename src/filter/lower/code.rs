@@ -156,8 +156,10 @@ impl Lowerer<'_> {
         }
         let reg = self.regs.alloc()?;
         self.offset_mut(field).reg = Some(reg);
-        if matches!(field, Field::Link) && self.layout.outermost_link_header == offset {
-            self.layout.outermost_link_header.reg = Some(reg);
+        match field {
+            Field::Link => self.prologue.link = Some(reg),
+            Field::Payload => self.prologue.payload = Some(reg),
+            Field::PrevLink | Field::LinkType => {}
         }
         Ok(Some(reg))
     }

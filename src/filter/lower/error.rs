@@ -11,8 +11,6 @@ use crate::linktype::Dlt;
 pub enum LowerError {
     #[error("unknown data link type {0}")]
     UnknownLinkType(i32),
-    #[error("this primitive is not supported yet")]
-    NotYet,
     #[error("unknown host '{0}'")]
     UnknownHost(String),
     #[error("unknown Ethernet-like host '{0}'")]
@@ -71,10 +69,10 @@ pub enum LowerError {
     LinkAlone,
     #[error("'radio' is not a valid protocol type")]
     RadioAlone,
-    #[error("ifname '{name}' too long (more than {max} characters)")]
-    PfNameTooLong { name: String, max: usize },
-    #[error("ruleset name '{name}' too long (more than {max} characters)")]
-    PfRulesetTooLong { name: String, max: usize },
+    #[error("ifname interface names can only be {0} characters")]
+    PfIfname(usize),
+    #[error("ruleset names can only be {0} characters")]
+    PfRuleset(usize),
     #[error("unknown PF reason")]
     PfReason,
     #[error("unknown PF action")]

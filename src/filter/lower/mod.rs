@@ -5,21 +5,28 @@
 //! flattens nested `and`s and `or`s into n-ary groups.
 
 mod arith;
+mod atm;
 mod code;
 mod decnet;
+mod direction;
+mod encap;
 mod error;
 mod ether;
 mod id;
 mod ip;
 mod iso;
 mod linktype;
+mod llc;
 mod names;
 mod numbers;
+mod pflog;
 mod port;
 mod primitive;
+mod prologue;
 mod protochain;
 mod qualifiers;
 mod registers;
+mod ss7;
 mod wlan;
 
 pub use error::LowerError;
@@ -29,6 +36,7 @@ use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
 use super::{Options, Resolver};
+use prologue::Prologue;
 use registers::Registers;
 
 /// What lowering makes of an AST.
@@ -58,10 +66,14 @@ pub fn lower(
         tree: CondTree::default(),
         regs: Registers::default(),
         layout: LinkLayout::new(options.linktype),
+        prologue: Prologue::default(),
         optimizable: true,
     };
     let root = match ast.root {
-        Some(root) => lowerer.walk(root)?,
+        Some(root) => {
+            let root = lowerer.walk(root)?;
+            lowerer.finish(root).map_err(|error| FilterError::new(error.into(), 0..0))?
+        }
         None => lowerer.constant(true),
     };
     Ok(Lowered { tree: lowerer.tree, root, optimizable: lowerer.optimizable })
@@ -76,6 +88,7 @@ struct Lowerer<'a> {
     regs: Registers,
     /// Where the headers lie for the next primitive.
     layout: LinkLayout,
+    prologue: Prologue,
     optimizable: bool,
 }
 

@@ -67,7 +67,7 @@ impl Lowerer<'_> {
         }
     }
 
-    fn port_fields(&mut self, base: Base, ports: Ports, dir: Option<Dir>) -> Lowered {
+    pub(super) fn port_fields(&mut self, base: Base, ports: Ports, dir: Option<Dir>) -> Lowered {
         match dir {
             Some(Dir::Src) => self.port_field(base, 0, ports),
             Some(Dir::Dst) => self.port_field(base, 2, ports),
