@@ -225,9 +225,7 @@ impl CondTree {
         let mut all = steps.to_vec();
         all.extend(self.stmts(range).iter().map(|&step| match step {
             Stmt::Insn(_) => step,
-            Stmt::Branch { code, k, jt, jf } => {
-                Stmt::Branch { code, k, jt: jt + by, jf: jf + by }
-            }
+            Stmt::Branch { code, k, jt, jf } => Stmt::Branch { code, k, jt: jt + by, jf: jf + by },
             Stmt::Goto(to) => Stmt::Goto(to + by),
         }));
         self.add_stmts(&all)

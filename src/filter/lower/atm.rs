@@ -85,8 +85,7 @@ impl Lowerer<'_> {
                 Ok(self.and(path, either))
             }
             AtmType::ConnectMsg => {
-                let types =
-                    [RELEASE_DONE, RELEASE, CONNECT_ACK, CONNECT, SETUP, CALL_PROCEEDING];
+                let types = [RELEASE_DONE, RELEASE, CONNECT_ACK, CONNECT, SETUP, CALL_PROCEEDING];
                 self.messages(SIGNALLING, &types)
             }
             AtmType::MetaConnect => {

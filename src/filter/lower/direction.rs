@@ -26,16 +26,12 @@ impl Lowerer<'_> {
         let outgoing = if outbound { Cmp::Eq } else { Cmp::Ne };
         match self.layout.dlt {
             Dlt::SLIP => self.eq(Base::Link, 0, Size::B, u32::from(outbound)),
-            Dlt::IPNET => {
-                self.eq(Base::Link, 2, Size::H, pick(IPNET_OUTBOUND, IPNET_INBOUND))
-            }
+            Dlt::IPNET => self.eq(Base::Link, 2, Size::H, pick(IPNET_OUTBOUND, IPNET_INBOUND)),
             Dlt::LINUX_SLL => self.cmp(Base::Link, 0, Size::H, outgoing, PACKET_OUTGOING),
             Dlt::LINUX_SLL2 => self.cmp(Base::Link, 10, Size::B, outgoing, PACKET_OUTGOING),
             Dlt::PFLOG => self.eq(Base::Link, 60, Size::B, pick(PF_OUT, PF_IN)),
             Dlt::PPP_PPPD => self.eq(Base::Link, 0, Size::B, u32::from(outbound)),
-            Dlt::DSA_TAG_BRCM => {
-                self.eq_masked(Base::Link, 12, Size::B, 0xe0, pick(0x20, 0))
-            }
+            Dlt::DSA_TAG_BRCM => self.eq_masked(Base::Link, 12, Size::B, 0xe0, pick(0x20, 0)),
             Dlt::DSA_TAG_DSA => self.eq_masked(Base::Link, 12, Size::B, 0x40, pick(0x40, 0)),
             _ if self.layout.is_juniper() => {
                 self.eq_masked(Base::Link, 3, Size::B, 0x01, pick(0, 1))

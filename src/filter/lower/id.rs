@@ -88,8 +88,8 @@ impl Lowerer<'_> {
         }
         let unknown = || LowerError::UnknownHost(name.to_owned());
         let addrs = self.resolver.host(name).ok_or_else(unknown)?;
-        let v4: Vec<_> = addrs.v4.iter().map(|&addr| exact(addr)).collect();
-        let v6: Vec<_> = addrs.v6.iter().map(|&addr| (addr, u128::MAX)).collect();
+        let v4: Vec<_> = sorted(addrs.v4).into_iter().map(exact).collect();
+        let v6: Vec<_> = sorted(addrs.v6).into_iter().map(|addr| (addr, u128::MAX)).collect();
         let mut terms = Vec::with_capacity(2);
         if quals.proto != Some(Proto::Ipv6) && !v4.is_empty() {
             let protocols = self.v4_protocols(quals.proto, "host")?;
@@ -121,7 +121,7 @@ impl Lowerer<'_> {
         if addrs.is_empty() {
             return Err(LowerError::UnknownHost(name.to_owned()));
         }
-        let addrs: Vec<_> = addrs.into_iter().map(exact).collect();
+        let addrs: Vec<_> = sorted(addrs).into_iter().map(exact).collect();
         self.gateway(mac, &addrs, protocols)
     }
 
@@ -270,6 +270,13 @@ impl Lowerer<'_> {
             Some(other) => Err(not_a_qualifier(other, "proto")),
         }
     }
+}
+
+/// Addresses in a fixed order, each once: the resolver's order may change from call to call.
+fn sorted<T: Ord>(mut addrs: Vec<T>) -> Vec<T> {
+    addrs.sort_unstable();
+    addrs.dedup();
+    addrs
 }
 
 /// A whole address.

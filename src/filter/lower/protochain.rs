@@ -75,10 +75,8 @@ impl Lowerer<'_> {
     fn chain_v6(&mut self, number: u32, scratch: u8) -> Lowered {
         let carried = self.link_type(ethertype::IPV6)?;
         let base = self.chain_base();
-        let mut steps = vec![
-            insn(op::LD | op::ABS | op::B, base.wrapping_add(6)),
-            insn(op::LDX | op::IMM, 40),
-        ];
+        let mut steps =
+            vec![insn(op::LD | op::ABS | op::B, base.wrapping_add(6)), insn(op::LDX | op::IMM, 40)];
         let again = 2;
         let options = 8;
         let (ah, end) = (options + 9, options + 21);

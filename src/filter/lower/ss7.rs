@@ -88,8 +88,7 @@ impl Lowerer<'_> {
         } else {
             (start + 2, Size::B, LENGTH_MASK, LSSU_MAX)
         };
-        let mut length =
-            |cmp, value| self.cmp_masked(Base::Packet, offset, size, mask, cmp, value);
+        let mut length = |cmp, value| self.cmp_masked(Base::Packet, offset, size, mask, cmp, value);
         match ty {
             Mtp2Type::Fisu | Mtp2Type::HFisu => length(Cmp::Eq, 0),
             Mtp2Type::Msu | Mtp2Type::HMsu => length(Cmp::Gt, max),
