@@ -145,16 +145,6 @@ impl Lowerer<'_> {
         self.wlan_destination(Self::group_bit)
     }
 
-    /// The error for an 802.11 direction of anything but a link-layer address.
-    pub(super) fn reject_wlan_direction(dir: Option<Dir>) -> Result<(), LowerError> {
-        match dir {
-            Some(dir @ (Dir::Addr1 | Dir::Addr2 | Dir::Addr3 | Dir::Addr4 | Dir::Ra | Dir::Ta)) => {
-                Err(LowerError::WlanOnly(direction(dir)))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn wlan_only(&self, what: &'static str) -> Result<(), LowerError> {
         if self.layout.is_80211() {
             return Ok(());
