@@ -119,10 +119,8 @@ pub enum Error {
     #[error("snaplen of 0 rejects all packets")]
     ZeroSnaplen,
     /// A frame longer than a return value can say.
-    ///
-    /// libpcap adds the text of whatever `errno` was there before.
-    #[error("More than 2147483647 bytes cannot be injected: {0}")]
-    FrameTooLong(crate::sys::os_error::OsError),
+    #[error("More than 2147483647 bytes cannot be injected")]
+    FrameTooLong,
     /// A savefile's path was NULL.
     #[error("A null pointer was supplied as the file name")]
     NullFileName,
@@ -138,6 +136,9 @@ pub enum Error {
     /// `pcap_lookupdev` after `pcap_init`.
     #[error("pcap_lookupdev() is deprecated and is not supported in programs calling pcap_init()")]
     LookupdevUnsupported,
+    /// A source string that cannot be one.
+    #[error(transparent)]
+    Source(#[from] crate::handle::SourceError),
     /// A C argument that may not be NULL was NULL.
     #[error("A null pointer was supplied as the {0}")]
     Null(&'static str),

@@ -71,11 +71,6 @@ impl ErrorBuffer {
         self.bytes[len] = 0;
     }
 
-    /// Removes the text.
-    pub fn clear(&mut self) {
-        self.bytes[0] = 0;
-    }
-
     /// The text.
     pub fn text(&self) -> &[u8] {
         let len = self.bytes.iter().position(|&b| b == 0).unwrap_or(PCAP_ERRBUF_SIZE - 1);

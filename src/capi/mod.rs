@@ -18,6 +18,7 @@ mod names;
 mod open;
 mod read;
 mod send;
+mod source;
 mod text;
 mod types;
 
@@ -34,5 +35,6 @@ pub use names::*;
 pub use open::*;
 pub use read::*;
 pub use send::*;
+pub use source::*;
 pub use text::*;
 pub use types::*;

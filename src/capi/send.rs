@@ -14,7 +14,7 @@ use std::ffi::{c_char, c_int, c_uchar, c_void};
 pub unsafe extern "C" fn pcap_inject(p: *mut pcap_t, buf: *const c_void, size: usize) -> c_int {
     let inject = |core: &mut Core| {
         if c_int::try_from(size).is_err() {
-            return Err(Error::FrameTooLong(crate::sys::os_error::OsError::last()));
+            return Err(Error::FrameTooLong);
         }
         let frame: &[u8] = if size == 0 {
             &[]

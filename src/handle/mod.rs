@@ -9,6 +9,7 @@ mod live;
 mod offline;
 mod reading;
 mod resolver;
+mod source;
 
 pub use breaker::Breaker;
 pub use dead::Dead;
@@ -17,6 +18,7 @@ pub use live::Live;
 pub use offline::Offline;
 pub use reading::{Reading, Step};
 pub use resolver::SystemResolver;
+pub use source::{Source, SourceError, SourceKind};
 
 use crate::bpf::Program;
 use crate::capture::{self, Direction, Stats};
