@@ -67,8 +67,8 @@ unsafe fn compile_text(
     netmask: c_uint,
 ) -> Result<Program, Error> {
     // SAFETY: NULL or a string, as the callers demand.
-    let text = String::from_utf8_lossy(unsafe { c_bytes(text) }.unwrap_or_default());
-    compile(handle, FilterText { text: &text, optimize: optimize != 0, netmask })
+    let text = unsafe { c_bytes(text) }.unwrap_or_default();
+    compile(handle, FilterText { text, optimize: optimize != 0, netmask })
 }
 
 unsafe fn give_program(program: &Program, fp: *mut bpf_program) -> Result<c_int, Error> {

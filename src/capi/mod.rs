@@ -5,6 +5,7 @@
 
 mod boundary;
 mod bpf;
+mod compile;
 mod config;
 mod datalink;
 mod devices;
@@ -23,6 +24,7 @@ mod text;
 mod types;
 
 pub use bpf::*;
+pub use compile::*;
 pub use config::*;
 pub use datalink::*;
 pub use devices::*;

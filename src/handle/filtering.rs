@@ -9,7 +9,7 @@ use crate::filter::Options;
 #[derive(Clone, Copy, Debug)]
 pub struct FilterText<'a> {
     /// The filter.
-    pub text: &'a str,
+    pub text: &'a [u8],
     /// Run the optimizer.
     pub optimize: bool,
     /// IPv4 netmask of the network, in host byte order; `PCAP_NETMASK_UNKNOWN` for none.
@@ -31,7 +31,9 @@ pub fn compile(handle: &Handle, filter: FilterText<'_>) -> Result<Program, Error
         Handle::Live(live) => Some(live.backend.live_target()),
         _ => None,
     };
+    let swapped = matches!(handle, Handle::Offline(offline) if offline.reader.info().swapped);
     let options = Options {
+        swapped,
         linktype,
         snaplen: snaplen as u32,
         netmask: (filter.netmask != NETMASK_UNKNOWN).then_some(filter.netmask),

@@ -4,6 +4,7 @@
 
 mod breaker;
 mod dead;
+mod filtering;
 mod inactive;
 mod live;
 mod offline;
@@ -13,6 +14,7 @@ mod source;
 
 pub use breaker::Breaker;
 pub use dead::Dead;
+pub use filtering::{FilterText, compile};
 pub use inactive::{Inactive, Warning};
 pub use live::Live;
 pub use offline::Offline;
