@@ -1,13 +1,16 @@
 //! Live capture: backends behind one trait.
 
 mod backend;
+mod breakloop;
 pub mod dpdk;
 pub mod linux;
 mod placement;
 mod polled;
+mod stats;
 
 pub use backend::*;
 pub use placement::{FilterMode, Placement};
+use stats::StatsCounter;
 
 /// Opens and activates a live source: `pcap_activate` with the settings of `config`.
 ///

@@ -115,6 +115,19 @@ pub fn flags(fd: BorrowedFd, name: &[u8]) -> io::Result<u32> {
     Ok(unsafe { req.ifr_ifru.ifru_flags } as u16 as u32)
 }
 
+/// Flags, `IFF_*`, of the interface with an index, whatever its name is now.
+///
+/// # Errors
+/// `ENODEV` or `ENXIO` where there is no such interface any more.
+pub fn flags_by_index(fd: BorrowedFd, index: i32) -> io::Result<u32> {
+    let mut req = request(b"");
+    req.ifr_ifru.ifru_ifindex = index;
+    ioctl(fd, libc::SIOCGIFNAME as _, &mut req)?;
+    ioctl(fd, libc::SIOCGIFFLAGS as _, &mut req)?;
+    // SAFETY: SIOCGIFFLAGS filled this member.
+    Ok(unsafe { req.ifr_ifru.ifru_flags } as u16 as u32)
+}
+
 /// MTU in bytes (`SIOCGIFMTU`).
 ///
 /// # Errors
@@ -249,6 +262,17 @@ pub fn read_sysfs(name: &[u8], file: &str) -> Option<String> {
     }
     let text = std::fs::read_to_string(sysfs(name, file)).ok()?;
     Some(text.trim_end().to_owned())
+}
+
+/// Opens a sysfs file of the interface for reading.
+///
+/// # Errors
+/// `ENOENT` where there is no such file.
+pub fn open_sysfs(name: &[u8], file: &str) -> io::Result<std::fs::File> {
+    if !is_plain_name(name) {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    std::fs::File::open(sysfs(name, file))
 }
 
 /// No path trick: what is not one file name is no interface's name.

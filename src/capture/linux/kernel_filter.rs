@@ -77,22 +77,32 @@ pub fn install_loaded(fd: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result
 /// filter detached.
 ///
 /// `program` was written for packets as users see them; `cooked` tells what header they have that
-/// the kernel does not know. Accepted lengths other than 0 become the maximum: cutting to the
-/// snapshot length is the ring's job.
+/// the kernel does not know. Accepted lengths other than 0 become `snaplen`: the kernel need not
+/// store more of a packet.
 ///
 /// # Errors
 /// Only when the old filter can neither be replaced nor detached; it is then still attached.
-pub fn install(fd: BorrowedFd<'_>, program: &Program, cooked: Cooked) -> io::Result<Installed> {
-    match try_kernel(fd, program, cooked) {
+pub fn install(
+    fd: BorrowedFd<'_>,
+    program: &Program,
+    cooked: Cooked,
+    snaplen: u32,
+) -> io::Result<Installed> {
+    match try_kernel(fd, program, cooked, snaplen) {
         Ok(installed) => Ok(installed),
         Err(reason) => detach(fd).map(|()| Installed::userland(reason)),
     }
 }
 
 /// The error is the reason to stay in userland.
-fn try_kernel(fd: BorrowedFd<'_>, program: &Program, cooked: Cooked) -> Result<Installed, String> {
+fn try_kernel(
+    fd: BorrowedFd<'_>,
+    program: &Program,
+    cooked: Cooked,
+    snaplen: u32,
+) -> Result<Installed, String> {
     program.check().map_err(|e| e.to_string())?;
-    let insns = rewrite::for_kernel(program.insns(), cooked)?;
+    let insns = rewrite::for_kernel(program.insns(), cooked, snaplen)?;
     let why_not_classic = match try_classic(fd, &insns) {
         Ok(()) => {
             let placement = Placement { mode: FilterMode::KernelClassic, reason: String::new() };

@@ -1,8 +1,10 @@
 //! Time stamp types: which a device offers, and how one is asked for.
 
+use super::activate::Warning;
+use super::failure_with;
 use crate::capture::CaptureError;
-use crate::sys::netdev;
-use crate::sys::os_error::OsError;
+use crate::sys::netdev::{self, HwTstampConfig};
+use crate::sys::packet::PacketSocket;
 use std::os::fd::AsFd;
 
 /// `PCAP_TSTAMP_HOST`.
@@ -23,10 +25,8 @@ pub fn tstamp_types(device: Option<&[u8]>) -> Result<Vec<i32>, CaptureError> {
         None | Some(b"any") => return Ok(Vec::new()),
         Some(name) => name,
     };
-    let socket = netdev::ioctl_socket().map_err(|e| CaptureError {
-        status: super::PCAP_ERROR,
-        message: format!("socket for SIOCETHTOOL(ETHTOOL_GET_TS_INFO): {}", OsError::from(e)),
-    })?;
+    let socket = netdev::ioctl_socket()
+        .map_err(|e| failure_with("socket for SIOCETHTOOL(ETHTOOL_GET_TS_INFO)", e))?;
     match netdev::ts_info(socket.as_fd(), name) {
         Ok(info) => Ok(offered(info.so_timestamping, info.rx_filters)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL)) => {
@@ -35,15 +35,53 @@ pub fn tstamp_types(device: Option<&[u8]>) -> Result<Vec<i32>, CaptureError> {
         }
         // No such device, or not a network interface: activation will say so.
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
-        Err(e) => Err(CaptureError {
-            status: super::PCAP_ERROR,
-            message: format!(
-                "{}: SIOCETHTOOL(ETHTOOL_GET_TS_INFO) ioctl failed: {}",
-                String::from_utf8_lossy(name),
-                OsError::from(e)
-            ),
-        }),
+        Err(e) => {
+            let device = String::from_utf8_lossy(name);
+            let what = format!("{device}: SIOCETHTOOL(ETHTOOL_GET_TS_INFO) ioctl failed");
+            Err(failure_with(&what, e))
+        }
     }
+}
+
+/// Asks for time stamps of a type; whether they will be of the host's clock. Types that the
+/// interface does not have are a warning.
+pub(super) fn request(
+    socket: &PacketSocket,
+    device: &[u8],
+    kind: i32,
+    warning: &mut Warning,
+) -> Result<bool, CaptureError> {
+    let source = match kind {
+        ADAPTER => SOF_TIMESTAMPING_SYS_HARDWARE,
+        ADAPTER_UNSYNCED => SOF_TIMESTAMPING_RAW_HARDWARE,
+        _ => return Ok(true),
+    };
+    const HWTSTAMP_TX_OFF: i32 = 0;
+    let mut all = HwTstampConfig {
+        flags: 0,
+        tx_type: HWTSTAMP_TX_OFF,
+        rx_filter: HWTSTAMP_FILTER_ALL as i32,
+    };
+    match netdev::set_hw_tstamp(socket.as_fd(), device, &mut all) {
+        Ok(()) => {}
+        Err(e) => match e.raw_os_error() {
+            Some(libc::EPERM) => {
+                let message = "Attempt to set hardware timestamp failed - \
+                               CAP_NET_ADMIN may be required";
+                let status = super::PCAP_ERROR_PERM_DENIED;
+                return Err(CaptureError { status, message: message.into() });
+            }
+            Some(libc::EOPNOTSUPP | libc::ERANGE | libc::EINVAL) => {
+                warning.set(super::PCAP_WARNING_TSTAMP_TYPE_NOTSUP, "");
+                return Ok(true);
+            }
+            _ => return Err(failure_with("SIOCSHWTSTAMP failed", e)),
+        },
+    }
+    socket
+        .set_timestamp_source(source as i32)
+        .map_err(|e| failure_with("can't set PACKET_TIMESTAMP", e))?;
+    Ok(false)
 }
 
 /// What abilities mean in types. Stamping must not be limited to some packets (PTP).

@@ -2,9 +2,6 @@
 
 use crate::bpf::{ANCILLARY_OFFSET, Ancillary, Insn, op};
 
-/// `MAXIMUM_SNAPLEN`: what accepting programs return to the kernel.
-const ACCEPT: u32 = 262_144;
-
 /// The header that users see in front of a packet and the kernel's filter does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cooked {
@@ -42,15 +39,20 @@ impl Cooked {
     }
 }
 
-/// The program for the kernel, or why there is none. `insns` are strictly valid.
-pub(super) fn for_kernel(insns: &[Insn], cooked: Cooked) -> Result<Vec<Insn>, String> {
-    insns.iter().map(|insn| rewrite(*insn, cooked)).collect()
+/// The program for the kernel, or why there is none. `insns` are strictly valid; accepting, they
+/// shall return `snaplen`.
+pub(super) fn for_kernel(
+    insns: &[Insn],
+    cooked: Cooked,
+    snaplen: u32,
+) -> Result<Vec<Insn>, String> {
+    insns.iter().map(|insn| rewrite(*insn, cooked, snaplen)).collect()
 }
 
-fn rewrite(mut insn: Insn, cooked: Cooked) -> Result<Insn, String> {
+fn rewrite(mut insn: Insn, cooked: Cooked, snaplen: u32) -> Result<Insn, String> {
     let (class, mode) = (op::class(insn.code), op::mode(insn.code));
     if insn.code == op::RET | op::K && insn.k != 0 {
-        insn.k = ACCEPT;
+        insn.k = snaplen;
     }
     if cooked == Cooked::No || !matches!(class, op::LD | op::LDX) {
         return Ok(insn);
@@ -84,12 +86,14 @@ fn kernel_offset(insn: &Insn, cooked: Cooked) -> Option<u32> {
 mod tests {
     use super::*;
 
+    const ACCEPT: u32 = 1500;
+
     fn rewritten(insn: Insn, cooked: Cooked) -> Option<Insn> {
-        for_kernel(&[insn], cooked).ok().map(|insns| insns[0])
+        for_kernel(&[insn], cooked, ACCEPT).ok().map(|insns| insns[0])
     }
 
     #[test]
-    fn accepted_length_becomes_the_maximum() {
+    fn accepted_length_becomes_the_snapshot_length() {
         for (k, expected) in [(0, 0), (1, ACCEPT), (65535, ACCEPT)] {
             let ret = Insn::stmt(0x06, k);
             assert_eq!(rewritten(ret, Cooked::No), Some(Insn::stmt(0x06, expected)));

@@ -1,0 +1,369 @@
+//! An activated packet socket: the [`Backend`] of AF_PACKET.
+
+use super::cooked;
+use super::drops::InterfaceDrops;
+use super::frame::{Corrupt, Frame};
+use super::kernel_filter::{self, Cooked, Installed};
+use super::selection::{self, Selection, UserlandFilter};
+use super::source::Source;
+use super::vlan::{self, TAG_LEN};
+use super::{failure, failure_with};
+use crate::bpf::{Filter, Program};
+use crate::capture::breakloop::EventWaker;
+use crate::capture::{
+    Backend, CaptureError, Direction, Fill, Placement, Stats, StatsCounter, Waker,
+};
+use crate::filter::LiveTarget;
+use crate::linktype::Dlt;
+use crate::packet::{PacketHeader, RawPacket};
+use crate::sys::packet::PacketSocket;
+use crate::sys::poll::{self, Woken};
+use crate::sys::{clock, netdev};
+use crate::timestamp::{Precision, Timestamp};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+
+/// How often an interface that is down is looked at, in milliseconds: nobody tells us when it
+/// comes up again, and it may be removed meanwhile.
+const DOWN_POLL_MS: i32 = 20;
+
+/// Everything about an activated socket.
+pub(super) struct Live {
+    pub socket: PacketSocket,
+    pub source: Source,
+    /// Interface index; 0 for all interfaces.
+    pub ifindex: i32,
+    /// Index of the loopback interface, or -1.
+    pub lo_ifindex: i32,
+    pub linktypes: Vec<Dlt>,
+    pub linktype: Dlt,
+    /// Cooked header that is put in front of packets.
+    pub cooked: Cooked,
+    /// Where a VLAN tag goes back in.
+    pub tag_offset: Option<u32>,
+    pub snaplen: u32,
+    pub bufsize: i32,
+    pub precision: Precision,
+    /// Packet buffer timeout in milliseconds, 0 for none.
+    pub timeout_ms: i32,
+    pub nonblock: bool,
+    pub vlan_aux: bool,
+    /// Whether time stamps are of the host's clock.
+    pub host_clock: bool,
+    pub direction: Direction,
+    pub installed: Installed,
+    pub userland: UserlandFilter,
+    pub counter: StatsCounter,
+    pub drops: InterfaceDrops,
+    pub waker: Arc<EventWaker>,
+    /// Whether packets were made ready and none was shown since.
+    pub barren: bool,
+    /// Whether the interface is down.
+    pub down: bool,
+    pub corrupt: Option<Corrupt>,
+    /// Room for the one packet of [`Backend::next_detached`].
+    pub detached: Box<[u8]>,
+}
+
+impl Live {
+    /// Completes a packet in place; `None` when it is not wanted.
+    #[inline]
+    fn present(&self, mut frame: Frame) -> Option<RawPacket> {
+        if !selection::wants(self.direction, &frame.from, self.lo_ifindex) {
+            return None;
+        }
+        let (mut data, mut caplen, mut len) = (frame.data, frame.caplen, frame.len);
+        if selection::is_can(&frame.from) {
+            super::can::to_network_order(&mut frame);
+        }
+        if self.cooked != Cooked::No {
+            data = super::ring::prepend_cooked(&frame, self.cooked);
+            let header = cooked::header_len(self.cooked) as u32;
+            (caplen, len) = (caplen + header, len + header);
+        }
+        if self.userland.applies(self.source.unit()) {
+            let packet = super::ring::bytes(data, caplen.min(self.snaplen));
+            if !self.userland.passes(&frame, packet, len) {
+                return None;
+            }
+        }
+        if let (Some(tag), Some(at)) = (frame.tag, self.tag_offset.filter(|at| caplen >= *at)) {
+            data = super::ring::insert_tag(data, at as usize, tag);
+            (caplen, len) = (caplen + TAG_LEN, len + TAG_LEN);
+        }
+        let frac = match self.precision {
+            Precision::Micro => frame.nsec / 1000,
+            Precision::Nano => frame.nsec,
+        };
+        let ts = Timestamp { sec: frame.sec, frac: frac.into() };
+        let header = PacketHeader { ts, caplen: caplen.min(self.snaplen), len };
+        Some(RawPacket { header, data })
+    }
+
+    /// Milliseconds to wait for packets; negative for ever.
+    fn poll_timeout(&self) -> i32 {
+        match &self.source {
+            _ if self.nonblock => 0,
+            _ if self.down => DOWN_POLL_MS,
+            _ if self.timeout_ms == 0 => -1,
+            // The kernel hands a block over when its time is up, and only if it holds packets:
+            // nothing else can come of waiting no longer.
+            Source::Blocks(_) => -1,
+            _ => self.timeout_ms,
+        }
+    }
+
+    /// Waits once. `None` when the source should be looked at again.
+    fn wait(&mut self) -> Result<Option<Fill>, CaptureError> {
+        let woken = poll::wait(self.socket.as_fd(), self.waker.event(), self.poll_timeout())
+            .map_err(|e| failure_with("can't poll on packet socket", e))?;
+        match woken {
+            Woken::Event | Woken::Signal => Ok(Some(Fill::Interrupted)),
+            Woken::Timeout if self.down => {
+                self.look_at_interface()?;
+                Ok(self.nonblock.then_some(Fill::Empty))
+            }
+            Woken::Timeout => Ok(Some(Fill::Empty)),
+            Woken::Descriptor(events) => {
+                self.look_at_events(events)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn look_at_events(&mut self, events: i16) -> Result<(), CaptureError> {
+        if events & libc::POLLNVAL != 0 {
+            return Err(failure("Invalid polling request on packet socket"));
+        }
+        if events & libc::POLLHUP != 0 {
+            return Err(failure("Hangup on packet socket"));
+        }
+        if events & libc::POLLERR == 0 {
+            return Ok(());
+        }
+        const WHAT: &str = "Error condition on packet socket";
+        match self.socket.take_error().map_err(|e| failure_with(WHAT, e))? {
+            0 => Err(failure("Error condition on packet socket: Reported error was 0")),
+            libc::ENETDOWN => self.look_at_interface(),
+            errno => Err(failure_with(WHAT, std::io::Error::from_raw_os_error(errno))),
+        }
+    }
+
+    /// After word that the interface is down, and as long as it is: is it still there?
+    fn look_at_interface(&mut self) -> Result<(), CaptureError> {
+        let gone = || failure("The interface disappeared");
+        let bound = self.socket.bound_index().map_err(|e| failure_with("getsockname failed", e))?;
+        if bound != self.ifindex {
+            return Err(gone());
+        }
+        // By index: the interface may have been renamed, and another have its old name.
+        let flags = netdev::flags_by_index(self.socket.as_fd(), self.ifindex);
+        match flags {
+            Ok(flags) => self.down = flags & libc::IFF_UP as u32 == 0,
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENODEV | libc::ENXIO)) => {
+                return Err(gone());
+            }
+            Err(e) => return Err(failure_with("Can't get flags", e)),
+        }
+        Ok(())
+    }
+
+    /// Whether a packet is ready; errors of receiving are looked into.
+    fn ready(&mut self) -> Result<bool, CaptureError> {
+        match self.source.ready(&self.socket) {
+            Ok(ready) => Ok(ready),
+            Err(e) if e.raw_os_error() == Some(libc::ENETDOWN) => {
+                self.look_at_interface().map(|()| false)
+            }
+            Err(e) => Err(failure_with("Can't receive packet", e)),
+        }
+    }
+
+    fn take(&mut self) -> Option<RawPacket> {
+        loop {
+            match self.source.next() {
+                Ok(frame) => {
+                    if let Some(packet) = self.present(frame?) {
+                        self.barren = false;
+                        return Some(packet);
+                    }
+                }
+                Err(corrupt) => {
+                    // Told by the next fill: here there is nobody to tell.
+                    self.corrupt = Some(corrupt);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Lets nothing in, so that a later filter need not let through what only the present one
+    /// accepted; gives the last unit of the source that may hold such packets.
+    fn close_gate(&mut self) -> Result<u64, CaptureError> {
+        kernel_filter::reject_all(self.socket.as_fd())
+            .map_err(|e| failure_with("can't attach the filter that rejects everything", e))?;
+        loop {
+            match self.socket.discard_one() {
+                Ok(true) => {}
+                Ok(false) => return Ok(self.source.last_stale_unit()),
+                // Not about the filter: the next read tells.
+                Err(e) if e.raw_os_error() == Some(libc::ENETDOWN) => self.down = true,
+                Err(e) => return Err(failure_with("recv failed when changing filter", e)),
+            }
+        }
+    }
+
+    /// The time from which stamps tell that a packet came later.
+    fn gate_time(&self) -> i64 {
+        if self.host_clock { clock::realtime_ns() } else { i64::MAX }
+    }
+}
+
+impl Backend for Live {
+    fn linktype(&self) -> Dlt {
+        self.linktype
+    }
+
+    fn linktypes(&self) -> &[Dlt] {
+        &self.linktypes
+    }
+
+    fn set_linktype(&mut self, dlt: Dlt) -> Result<(), CaptureError> {
+        self.linktype = dlt;
+        self.tag_offset = vlan::tag_offset(dlt);
+        if self.cooked != Cooked::No {
+            self.cooked = cooked::form(dlt);
+        }
+        Ok(())
+    }
+
+    fn snaplen(&self) -> i32 {
+        self.snaplen as i32
+    }
+
+    fn bufsize(&self) -> i32 {
+        self.bufsize
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn live_target(&self) -> LiveTarget {
+        LiveTarget { vlan_aux: self.vlan_aux, kernel_extensions: true }
+    }
+
+    fn fill(&mut self) -> Result<Fill, CaptureError> {
+        if let Some(Corrupt { mac, caplen, room }) = self.corrupt.take() {
+            return Err(failure(&format!(
+                "corrupted frame on kernel ring mac offset {mac} + caplen {caplen} > frame len {room}"
+            )));
+        }
+        // What was ready was all filtered out: with a timeout, the caller gets its turn.
+        if std::mem::take(&mut self.barren) && self.timeout_ms > 0 {
+            return Ok(Fill::Empty);
+        }
+        let mut waited = false;
+        loop {
+            if self.ready()? {
+                self.barren = true;
+                return Ok(Fill::Ready);
+            }
+            if self.nonblock && std::mem::replace(&mut waited, true) {
+                return Ok(Fill::Empty);
+            }
+            if let Some(fill) = self.wait()? {
+                return Ok(fill);
+            }
+        }
+    }
+
+    fn next_packet(&mut self) -> Option<RawPacket> {
+        self.take()
+    }
+
+    fn next_detached(&mut self) -> Option<RawPacket> {
+        let mut packet = self.take()?;
+        if self.source.last_is_held() {
+            packet.data = super::ring::copy_out(&packet, &mut self.detached);
+            self.source.release();
+        }
+        Some(packet)
+    }
+
+    fn release(&mut self) {
+        self.source.release();
+    }
+
+    fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {
+        super::inject::inject(&self.socket, self.ifindex, self.cooked, frame)
+    }
+
+    fn stats(&mut self) -> Result<Stats, CaptureError> {
+        let (packets, drops) = self
+            .socket
+            .take_statistics()
+            .map_err(|e| failure_with("failed to get statistics from socket", e))?;
+        self.counter.add(packets, drops);
+        Ok(self.counter.stats(self.drops.since_start()))
+    }
+
+    fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError> {
+        let stale = self.close_gate()?;
+        let fd = self.socket.as_fd();
+        self.installed = kernel_filter::install(fd, program, self.cooked, self.snaplen)
+            .map_err(|e| failure_with("can't replace the kernel filter", e))?;
+        self.userland = if self.installed.in_userland() {
+            UserlandFilter::always(program)
+        } else {
+            let selection = Selection::Program(Filter::new(program));
+            UserlandFilter::until(stale, selection, self.gate_time())
+        };
+        Ok(())
+    }
+
+    fn filter_placement(&self) -> Placement {
+        self.installed.placement.clone()
+    }
+
+    fn set_ebpf_filter(&mut self, program: BorrowedFd<'_>) -> Result<(), CaptureError> {
+        let stale = self.close_gate()?;
+        match kernel_filter::install_loaded(self.socket.as_fd(), program) {
+            Ok(installed) => self.installed = installed,
+            Err(e) => {
+                self.installed = Installed::default();
+                // Else the filter that rejects everything would stay.
+                let _ = kernel_filter::detach(self.socket.as_fd());
+                return Err(failure_with("can't attach the eBPF filter", e));
+            }
+        }
+        self.userland = UserlandFilter::until(stale, Selection::Nothing, self.gate_time());
+        Ok(())
+    }
+
+    fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError> {
+        self.direction = direction;
+        Ok(())
+    }
+
+    fn nonblock(&self) -> Result<bool, CaptureError> {
+        Ok(self.nonblock)
+    }
+
+    fn set_nonblock(&mut self, on: bool) -> Result<(), CaptureError> {
+        self.nonblock = on;
+        Ok(())
+    }
+
+    fn fileno(&self) -> RawFd {
+        self.socket.as_fd().as_raw_fd()
+    }
+
+    fn selectable_fd(&self) -> RawFd {
+        self.fileno()
+    }
+
+    fn waker(&self) -> Arc<dyn Waker> {
+        self.waker.clone()
+    }
+}

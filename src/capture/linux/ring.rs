@@ -1,0 +1,326 @@
+//! Walking the rings a packet socket shares with the kernel.
+//!
+//! A slot (a block of TPACKET_V3, a frame of TPACKET_V2) belongs to whom its status word says.
+//! The kernel writes a slot's contents, then sets `TP_STATUS_USER` behind a write barrier
+//! (net/packet/af_packet.c: `prb_close_block` and `__packet_set_status`): our load of the word is
+//! an acquire. It reads what we did with the slot after it has seen the word we stored when we
+//! gave the slot back: that store is a release.
+
+use super::cooked;
+use super::frame::{Corrupt, Frame, HEADROOM};
+use super::kernel_filter::Cooked;
+use super::vlan::Tag;
+use crate::packet::RawPacket;
+use crate::sys::packet::RingShape;
+use crate::sys::ring_mem::RingMem;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Where the address of a packet lies behind its header.
+const V3_ADDR: usize = libc::TPACKET3_HDRLEN - size_of::<libc::sockaddr_ll>();
+const V2_ADDR: usize = libc::TPACKET2_HDRLEN - size_of::<libc::sockaddr_ll>();
+/// Offset of a block's own header.
+const BLOCK_HEADER: usize = offset_of!(libc::tpacket_block_desc, hdr);
+
+const _: () = assert!(size_of::<libc::tpacket3_hdr>() == 48 && V3_ADDR == 48);
+const _: () = assert!(size_of::<libc::tpacket2_hdr>() == 32 && V2_ADDR == 32);
+const _: () = assert!(size_of::<libc::tpacket_block_desc>() == 48 && BLOCK_HEADER == 8);
+const _: () = assert!(offset_of!(libc::tpacket_hdr_v1, block_status) == 0);
+const _: () = assert!(offset_of!(libc::tpacket2_hdr, tp_status) == 0);
+
+/// The status word at `offset`, which must be aligned and inside `mem`.
+fn status(mem: &RingMem, offset: usize) -> &AtomicU32 {
+    debug_assert!(offset % 4 == 0 && offset + 4 <= mem.len());
+    // SAFETY: inside the mapping, aligned, and only ever accessed as an atomic by us.
+    unsafe { AtomicU32::from_ptr(mem.base().add(offset).cast()) }
+}
+
+/// What a packet's header says of its place in a slot of `room` bytes: the packet's offset, if
+/// all of it lies in the slot behind header and address.
+fn place(mac: u16, caplen: u32, behind: usize, room: usize) -> Result<usize, Corrupt> {
+    let mac = usize::from(mac);
+    let fits = mac >= behind && mac >= HEADROOM && mac + caplen as usize <= room;
+    let corrupt = Corrupt { mac: mac as u32, caplen, room: room as u32 };
+    if fits { Ok(mac) } else { Err(corrupt) }
+}
+
+/// A TPACKET_V3 ring: blocks of many packets.
+pub(super) struct BlockRing {
+    mem: RingMem,
+    block_size: usize,
+    blocks: usize,
+    /// The block at hand, or the one that comes next.
+    at: usize,
+    /// Whether block `at` is ours to walk and not yet given back.
+    held: bool,
+    /// Packets of it not yet taken.
+    left: u32,
+    /// Offset of the next one in it.
+    next: usize,
+    /// Blocks taken so far.
+    taken: u64,
+}
+
+impl BlockRing {
+    /// `mem` must be the mapped ring of the given shape.
+    pub fn new(mem: RingMem, shape: &RingShape) -> Self {
+        debug_assert_eq!(mem.len(), shape.size());
+        let (block_size, blocks) = (shape.block_size as usize, shape.blocks as usize);
+        Self { mem, block_size, blocks, at: 0, held: false, left: 0, next: 0, taken: 0 }
+    }
+
+    fn status(&self, block: usize) -> &AtomicU32 {
+        let word = BLOCK_HEADER + offset_of!(libc::tpacket_hdr_v1, block_status);
+        status(&self.mem, block * self.block_size + word)
+    }
+
+    fn is_ours(&self, block: usize) -> bool {
+        self.status(block).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Whether a packet can be taken; moves on to the next block when one is used up.
+    pub fn ready(&mut self) -> bool {
+        while self.left == 0 {
+            self.release();
+            if !self.is_ours(self.at) {
+                return false;
+            }
+            // SAFETY: the block is ours and its header lies inside the mapping.
+            let header = unsafe {
+                let at = self.mem.base().add(self.at * self.block_size + BLOCK_HEADER);
+                at.cast::<libc::tpacket_hdr_v1>().read()
+            };
+            self.held = true;
+            self.left = header.num_pkts;
+            self.next = header.offset_to_first_pkt as usize;
+            self.taken += 1;
+        }
+        true
+    }
+
+    /// Gives the block at hand back, if nothing is left in it.
+    pub fn release(&mut self) {
+        if self.held && self.left == 0 {
+            self.status(self.at).store(libc::TP_STATUS_KERNEL, Ordering::Release);
+            self.at = if self.at + 1 == self.blocks { 0 } else { self.at + 1 };
+            self.held = false;
+        }
+    }
+
+    /// The next packet of the block at hand.
+    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let rest = self.block_size.saturating_sub(self.next);
+        if rest < libc::TPACKET3_HDRLEN {
+            return self.give_up(Corrupt { mac: self.next as u32, caplen: 0, room: rest as u32 });
+        }
+        // SAFETY: header and address lie inside the block, which is ours.
+        let (slot, header, from) = unsafe {
+            let slot = self.mem.base().add(self.at * self.block_size + self.next);
+            let header = slot.cast::<libc::tpacket3_hdr>().read_unaligned();
+            (slot, header, slot.add(V3_ADDR).cast::<libc::sockaddr_ll>().read_unaligned())
+        };
+        let mac = match place(header.tp_mac, header.tp_snaplen, libc::TPACKET3_HDRLEN, rest) {
+            Ok(mac) => mac,
+            Err(corrupt) => return self.give_up(corrupt),
+        };
+        self.left -= 1;
+        self.next = self.next.saturating_add(header.tp_next_offset as usize);
+        let (tci, tpid) = (header.hv1.tp_vlan_tci as u16, header.hv1.tp_vlan_tpid);
+        Ok(Some(Frame {
+            // SAFETY: `place` checked that it lies inside the block.
+            data: unsafe { slot.add(mac) },
+            caplen: header.tp_snaplen,
+            len: header.tp_len,
+            sec: header.tp_sec.into(),
+            nsec: header.tp_nsec,
+            tag: Tag::from_kernel(header.tp_status, tci, tpid),
+            from,
+        }))
+    }
+
+    /// Leaves the rest of a block that makes no sense.
+    fn give_up(&mut self, corrupt: Corrupt) -> Result<Option<Frame>, Corrupt> {
+        self.left = 0;
+        Err(corrupt)
+    }
+
+    /// Number of the block the last packet came from, from 1.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Full blocks that wait behind the one at hand.
+    pub fn backlog(&self) -> u64 {
+        let behind = usize::from(self.held);
+        let block = |n: usize| (self.at + behind + n) % self.blocks;
+        (0..self.blocks - behind).take_while(|&n| self.is_ours(block(n))).count() as u64
+    }
+
+    /// Whether the packet taken last is the last of its block: until the block is released the
+    /// descriptor stays readable.
+    pub fn exhausted(&self) -> bool {
+        self.left == 0
+    }
+}
+
+/// A TPACKET_V2 ring: a frame for each packet.
+pub(super) struct FrameRing {
+    mem: RingMem,
+    block_size: usize,
+    frame_size: usize,
+    per_block: usize,
+    frames: usize,
+    at: usize,
+    held: bool,
+    taken: u64,
+}
+
+impl FrameRing {
+    /// `mem` must be the mapped ring of the given shape.
+    pub fn new(mem: RingMem, shape: &RingShape) -> Self {
+        debug_assert_eq!(mem.len(), shape.size());
+        Self {
+            mem,
+            block_size: shape.block_size as usize,
+            frame_size: shape.frame_size as usize,
+            per_block: (shape.frames / shape.blocks) as usize,
+            frames: shape.frames as usize,
+            at: 0,
+            held: false,
+            taken: 0,
+        }
+    }
+
+    fn offset(&self, frame: usize) -> usize {
+        // Blocks may have a gap behind their last frame.
+        frame / self.per_block * self.block_size + frame % self.per_block * self.frame_size
+    }
+
+    fn is_ours(&self, frame: usize) -> bool {
+        let word = status(&self.mem, self.offset(frame));
+        word.load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// Whether a packet can be taken.
+    pub fn ready(&mut self) -> bool {
+        self.release();
+        self.is_ours(self.at)
+    }
+
+    /// Gives the frame taken last back.
+    pub fn release(&mut self) {
+        if self.held {
+            status(&self.mem, self.offset(self.at))
+                .store(libc::TP_STATUS_KERNEL, Ordering::Release);
+            self.at = if self.at + 1 == self.frames { 0 } else { self.at + 1 };
+            self.held = false;
+        }
+    }
+
+    /// The next packet.
+    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
+        if !self.ready() {
+            return Ok(None);
+        }
+        self.held = true;
+        self.taken += 1;
+        // SAFETY: the frame is ours; header and address lie inside every frame.
+        let (slot, header, from) = unsafe {
+            let slot = self.mem.base().add(self.offset(self.at));
+            let header = slot.cast::<libc::tpacket2_hdr>().read();
+            (slot, header, slot.add(V2_ADDR).cast::<libc::sockaddr_ll>().read())
+        };
+        let mac = place(header.tp_mac, header.tp_snaplen, libc::TPACKET2_HDRLEN, self.frame_size)?;
+        Ok(Some(Frame {
+            // SAFETY: `place` checked that it lies inside the frame.
+            data: unsafe { slot.add(mac) },
+            caplen: header.tp_snaplen,
+            len: header.tp_len,
+            sec: header.tp_sec.into(),
+            nsec: header.tp_nsec,
+            tag: Tag::from_kernel(header.tp_status, header.tp_vlan_tci, header.tp_vlan_tpid),
+            from,
+        }))
+    }
+
+    /// Number of the packet taken last, from 1.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Packets that wait behind the one at hand.
+    pub fn backlog(&self) -> u64 {
+        let behind = usize::from(self.held);
+        let frame = |n: usize| (self.at + behind + n) % self.frames;
+        // All of them, not only those without a gap: processors finish frames in any order.
+        let last = (0..self.frames - behind).rposition(|n| self.is_ours(frame(n)));
+        last.map_or(0, |n| n as u64 + 1)
+    }
+}
+
+/// The `len` bytes at `data`: a packet taken from a [`Source`](super::source::Source) and not
+/// yet given back, perhaps with a header put in front.
+pub(super) fn bytes<'a>(data: *const u8, len: u32) -> &'a [u8] {
+    // SAFETY: the source checked that the packet lies in its memory, which the kernel does not
+    // write to before the packet is given back; callers drop the slice before that.
+    unsafe { std::slice::from_raw_parts(data, len as usize) }
+}
+
+/// The bytes of a frame just taken.
+pub(super) fn bytes_mut(frame: &mut Frame) -> &mut [u8] {
+    // SAFETY: as in `bytes`; no other reference to the packet is alive while it is completed.
+    unsafe { std::slice::from_raw_parts_mut(frame.data, frame.caplen as usize) }
+}
+
+/// Puts a cooked header in front of a packet; where it now begins.
+pub(super) fn prepend_cooked(frame: &Frame, cooked: Cooked) -> *mut u8 {
+    let len = cooked::header_len(cooked);
+    debug_assert!(len <= HEADROOM);
+    // SAFETY: HEADROOM bytes in front of every frame may be written.
+    unsafe {
+        let to = frame.data.sub(len);
+        match cooked {
+            Cooked::No => {}
+            Cooked::V1 => to.cast::<[u8; cooked::V1_LEN]>().write(cooked::v1(&frame.from)),
+            Cooked::V2 => to.cast::<[u8; cooked::V2_LEN]>().write(cooked::v2(&frame.from)),
+        }
+        to
+    }
+}
+
+/// Puts a VLAN tag back at byte `at` of a packet that has as many, moving what is before it
+/// towards the front; where the packet now begins.
+pub(super) fn insert_tag(data: *mut u8, at: usize, tag: Tag) -> *mut u8 {
+    let len = tag.bytes().len();
+    // SAFETY: a cooked header of up to 16 bytes or none stands in front of the frame, so that at
+    // least 4 of its HEADROOM bytes are left; `at` bytes of the packet exist.
+    unsafe {
+        let to = data.sub(len);
+        std::ptr::copy(data, to, at);
+        to.add(at).cast::<[u8; 4]>().write(tag.bytes());
+        to
+    }
+}
+
+/// Copies a packet to `room`, cut to what there is; where it is now.
+pub(super) fn copy_out(packet: &RawPacket, room: &mut [u8]) -> *const u8 {
+    let len = room.len().min(packet.header.caplen as usize);
+    room[..len].copy_from_slice(bytes(packet.data, len as u32));
+    room.as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_checked() {
+        assert_eq!(place(82, 100, 68, 182), Ok(82));
+        assert!(place(82, 101, 68, 182).is_err());
+        assert!(place(10, 4, 68, 182).is_err());
+        assert!(place(u16::MAX, u32::MAX, 68, 182).is_err());
+    }
+}

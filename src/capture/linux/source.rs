@@ -1,0 +1,139 @@
+//! The ways packets come from a packet socket.
+
+use super::frame::{Corrupt, Frame, HEADROOM};
+use super::ring::{BlockRing, FrameRing};
+use super::vlan::Tag;
+use crate::sys::packet::PacketSocket;
+use crate::sys::recv_batch::Batch;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Bytes of buffers in a [`Queue`], and the most packets it takes at once.
+const QUEUE_BYTES: usize = 4 << 20;
+const QUEUE_PACKETS: usize = 64;
+
+/// Packets received by recvmmsg(2), where there is no ring.
+pub(super) struct Queue {
+    batch: Batch,
+    /// Packets of the batch: taken, received.
+    next: usize,
+    end: usize,
+    taken: u64,
+}
+
+impl Queue {
+    /// Takes up to `snaplen` bytes of every packet.
+    pub fn new(snaplen: u32) -> Self {
+        let capacity = snaplen as usize;
+        let count = (QUEUE_BYTES / (capacity + HEADROOM)).clamp(1, QUEUE_PACKETS);
+        Self { batch: Batch::new(count, capacity, HEADROOM), next: 0, end: 0, taken: 0 }
+    }
+
+    fn ready(&mut self, socket: &PacketSocket) -> io::Result<bool> {
+        if self.next == self.end {
+            (self.next, self.end) = (0, 0);
+            self.end = match self.batch.receive(socket.as_fd()) {
+                Ok(count) => count,
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => 0,
+                Err(e) => return Err(e),
+            };
+        }
+        Ok(self.next < self.end)
+    }
+
+    fn next(&mut self) -> Option<Frame> {
+        if self.next == self.end {
+            return None;
+        }
+        let message = self.batch.message(self.next);
+        self.next += 1;
+        self.taken += 1;
+        let tag =
+            message.aux.and_then(|a| Tag::from_kernel(a.tp_status, a.tp_vlan_tci, a.tp_vlan_tpid));
+        Some(Frame {
+            data: message.data,
+            caplen: message.caplen,
+            len: message.len,
+            sec: message.time.0,
+            nsec: message.time.1 as u32,
+            tag,
+            from: message.from,
+        })
+    }
+}
+
+/// Where packets come from.
+pub(super) enum Source {
+    /// TPACKET_V3.
+    Blocks(BlockRing),
+    /// TPACKET_V2.
+    Frames(FrameRing),
+    /// No ring.
+    Queue(Queue),
+}
+
+impl Source {
+    /// Whether a packet can be taken.
+    ///
+    /// # Errors
+    /// What receiving failed with.
+    pub fn ready(&mut self, socket: &PacketSocket) -> io::Result<bool> {
+        match self {
+            Self::Blocks(ring) => Ok(ring.ready()),
+            Self::Frames(ring) => Ok(ring.ready()),
+            Self::Queue(queue) => queue.ready(socket),
+        }
+    }
+
+    /// The next packet; `None` when [`Source::ready`] must be asked. Valid until the next call.
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
+        match self {
+            Self::Blocks(ring) => ring.next(),
+            Self::Frames(ring) => ring.next(),
+            Self::Queue(queue) => Ok(queue.next()),
+        }
+    }
+
+    /// Gives the kernel back what was used up.
+    pub fn release(&mut self) {
+        match self {
+            Self::Blocks(ring) => ring.release(),
+            Self::Frames(ring) => ring.release(),
+            Self::Queue(_) => {}
+        }
+    }
+
+    /// Whether [`Source::release`] would invalidate the packet taken last and should be called
+    /// for the descriptor's readiness to be true.
+    pub fn last_is_held(&self) -> bool {
+        match self {
+            Self::Blocks(ring) => ring.exhausted(),
+            Self::Frames(_) => true,
+            Self::Queue(_) => false,
+        }
+    }
+
+    /// Number of the unit the packet taken last came in: a block of many packets, or a packet.
+    #[inline]
+    pub fn unit(&self) -> u64 {
+        match self {
+            Self::Blocks(ring) => ring.taken(),
+            Self::Frames(ring) => ring.taken(),
+            Self::Queue(queue) => queue.taken,
+        }
+    }
+
+    /// Number of the last unit that may hold packets from before this call, given that the
+    /// kernel lets none in now.
+    pub fn last_stale_unit(&self) -> u64 {
+        // Packets that passed the old filter may be under way to the ring on any processor.
+        const UNDER_WAY: u64 = 64;
+        match self {
+            // The block that is being filled, and one more should it be full just now.
+            Self::Blocks(ring) => ring.taken() + ring.backlog() + 2,
+            Self::Frames(ring) => ring.taken() + ring.backlog() + UNDER_WAY,
+            Self::Queue(queue) => queue.taken + (queue.end - queue.next) as u64 + UNDER_WAY,
+        }
+    }
+}
