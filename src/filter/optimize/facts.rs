@@ -1,6 +1,5 @@
 //! What is known of values where some tests have been passed, and undone on the way back.
 
-use super::fold::holds;
 use super::values::{IDX, Value, Values, hash};
 use crate::bpf::op;
 use crate::filter::cfg::{BlockId, Cfg, TestOp};
@@ -38,24 +37,17 @@ impl Question {
     }
 }
 
-/// Bounds of a value that has been tested.
-#[derive(Clone, Copy)]
-struct Range {
-    low: u32,
-    high: u32,
-}
-
 #[derive(Clone, Copy)]
 enum Undo {
-    Range(Value, Option<Range>),
+    Equal(Value, Option<u32>),
     Answer(u32),
 }
 
 /// Answers known so far.
 #[derive(Default)]
 pub(super) struct Facts {
-    /// By value; only values that were tested (so their loads have succeeded) have one.
-    ranges: Vec<Option<Range>>,
+    /// By value: the constant it was found equal to.
+    equal: Vec<Option<u32>>,
     /// Open addressing: questions answered, with the answer.
     answers: Vec<Option<(Question, bool)>>,
     undo: Vec<Undo>,
@@ -64,8 +56,8 @@ pub(super) struct Facts {
 impl Facts {
     /// Forgets everything; `values` counts the value numbers, `tests` the blocks.
     pub fn reset(&mut self, values: usize, tests: usize) {
-        self.ranges.clear();
-        self.ranges.resize(values, None);
+        self.equal.clear();
+        self.equal.resize(values, None);
         self.answers.clear();
         self.answers.resize((2 * tests + 2).next_power_of_two(), None);
         self.undo.clear();
@@ -80,7 +72,7 @@ impl Facts {
     pub fn rewind(&mut self, mark: usize) {
         while self.undo.len() > mark {
             match self.undo.pop() {
-                Some(Undo::Range(value, range)) => self.ranges[value as usize] = range,
+                Some(Undo::Equal(value, old)) => self.equal[value as usize] = old,
                 // Entries go in the reverse order of coming, so no chain of probes is cut.
                 Some(Undo::Answer(slot)) => self.answers[slot as usize] = None,
                 None => return,
@@ -94,48 +86,25 @@ impl Facts {
             self.answers[slot] = Some((*question, answer));
             self.undo.push(Undo::Answer(slot as u32));
         }
-        let old = self.ranges[question.value as usize];
-        let Range { mut low, mut high } = old.unwrap_or(Range { low: 0, high: u32::MAX });
-        if let Some(k) = question.constant {
-            match (question.code, answer) {
-                (op::JEQ, true) => (low, high) = (k, k),
-                (op::JEQ, false) if k == low => low = low.saturating_add(1),
-                (op::JEQ, false) if k == high => high = high.saturating_sub(1),
-                (op::JGT, true) => low = low.max(k.saturating_add(1)),
-                (op::JGT, false) => high = high.min(k),
-                (op::JGE, true) => low = low.max(k),
-                (op::JGE, false) => high = high.min(k.saturating_sub(1)),
-                (op::JSET, true) => low = low.max(1),
-                _ => {}
-            }
-        }
-        if low <= high {
-            self.undo.push(Undo::Range(question.value, old));
-            self.ranges[question.value as usize] = Some(Range { low, high });
+        if let (op::JEQ, true, Some(k)) = (question.code, answer, question.constant) {
+            let old = self.equal[question.value as usize].replace(k);
+            self.undo.push(Undo::Equal(question.value, old));
         }
     }
 
-    /// The answer, if it is known.
+    /// The answer, if it is known. Nothing cleverer than libpcap's rules (the same question, or
+    /// equality with a constant): what is decided here makes whole branches and their loads go,
+    /// and with them the verdict on packets too short for these loads.
     pub fn answer(&self, cfg: &Cfg, question: &Question) -> Option<bool> {
-        let Range { low, high } = self.ranges[question.value as usize]?;
-        if question.code == IN_SET && low == high {
-            let set = &cfg.sets[question.operand as usize];
-            let above = set.partition_point(|&(first, _)| first <= low);
-            return Some(set[..above].last().is_some_and(|&(_, last)| low <= last));
-        }
-        if let Some(k) = question.constant {
-            let known = match question.code {
-                _ if low == high => Some(holds(question.code, low, k)),
-                op::JEQ if k < low || k > high => Some(false),
-                op::JGT if low > k => Some(true),
-                op::JGT if high <= k => Some(false),
-                op::JGE if low >= k => Some(true),
-                op::JGE if high < k => Some(false),
-                _ => None,
-            };
-            if known.is_some() {
-                return known;
+        let known = self.equal[question.value as usize];
+        match (question.code, question.constant, known) {
+            (op::JEQ, Some(k), Some(known)) => return Some(k == known),
+            (IN_SET, _, Some(known)) => {
+                let set = &cfg.sets[question.operand as usize];
+                let above = set.partition_point(|&(low, _)| low <= known);
+                return Some(set[..above].last().is_some_and(|&(_, high)| known <= high));
             }
+            _ => {}
         }
         self.slot(question).ok().and_then(|slot| self.answers[slot]).map(|(_, answer)| answer)
     }

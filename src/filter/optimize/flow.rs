@@ -47,6 +47,17 @@ pub(super) fn defines(insn: &Insn) -> Regs {
     }
 }
 
+/// Whether an instruction can reject the packet: a load beyond its end, a division by 0.
+pub(super) fn can_reject(insn: &Insn) -> bool {
+    match op::class(insn.code) {
+        op::LD | op::LDX => matches!(op::mode(insn.code), op::ABS | op::IND | op::MSH),
+        op::ALU if op::src(insn.code) == op::X => {
+            matches!(op::operation(insn.code), op::DIV | op::MOD)
+        }
+        _ => false,
+    }
+}
+
 /// Registers that the end of a block reads.
 pub(super) fn term_uses(term: &Term) -> Regs {
     match term {
@@ -69,6 +80,8 @@ pub(super) fn successors(term: &Term) -> impl Iterator<Item = BlockId> + use<> {
 /// Facts about the graph as it was when [`Flow::update`] ran. Vectors are indexed by block.
 #[derive(Default)]
 pub(super) struct Flow {
+    /// Keep every instruction that can reject the packet ([`super::Loads::KeepAll`]).
+    pub exact: bool,
     /// Reachable blocks, each behind its successors.
     pub post: Vec<BlockId>,
     /// Edges coming in from reachable blocks.

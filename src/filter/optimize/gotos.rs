@@ -4,8 +4,23 @@ use super::flow::Flow;
 use super::intern::redirect;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
-/// Makes tests with one outcome unconditional, leads edges past empty blocks, and joins a block
-/// with the only block that goes to it.
+/// Makes tests that lead to the same block either way unconditional. Until then they keep alive
+/// what they test: a load that may reject the packet.
+pub(super) fn drop_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
+    let mut changed = false;
+    for &id in &flow.post {
+        let term = &mut cfg.blocks[id.index()].term;
+        if let Term::If { jt, jf, .. } = *term
+            && jt == jf
+        {
+            *term = Term::Goto(jt);
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Leads edges past empty blocks and joins a block with the only block that goes to it.
 pub(super) fn join_blocks(cfg: &mut Cfg, flow: &mut Flow) -> bool {
     let mut changed = false;
     // Where an edge to a block really goes; successors first, so one step is enough.
@@ -14,11 +29,6 @@ pub(super) fn join_blocks(cfg: &mut Cfg, flow: &mut Flow) -> bool {
         let block = &mut cfg.blocks[id.index()];
         let before = block.term;
         redirect(&mut block.term, |to| real[to.index()]);
-        if let Term::If { jt, jf, .. } = block.term
-            && jt == jf
-        {
-            block.term = Term::Goto(jt);
-        }
         changed |= block.term != before;
         if let (Term::Goto(to), 0) = (block.term, block.len) {
             real[id.index()] = to;

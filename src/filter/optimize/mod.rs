@@ -32,18 +32,29 @@ use regroup::RegroupWork;
 use thread::ThreadWork;
 use values::Values;
 
-/// Makes the program shorter. Accepts the same packets, except that a packet too short for some
-/// load may fare better when that load is not needed.
-pub fn run(cfg: &mut Cfg) {
-    run_traced(cfg, &mut |_, _| {});
+/// What may happen to loads beyond a packet's end, which reject the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loads {
+    /// A load whose value is not needed goes, so a truncated packet may be accepted that the
+    /// program as written rejects. Libpcap's optimizer does the same.
+    DropUnused,
+    /// Verdicts on truncated packets stay. Libpcap leaves some programs unoptimized (those for
+    /// link headers of variable length); this is how to shorten them all the same.
+    KeepAll,
+}
+
+/// Makes the program shorter; it accepts the same packets (see [`Loads`] for truncated ones).
+pub fn run(cfg: &mut Cfg, loads: Loads) {
+    run_traced(cfg, loads, &mut |_, _| {});
 }
 
 /// [`run`], showing the graph to `trace` after each pass that changed it.
-pub fn run_traced(cfg: &mut Cfg, trace: &mut dyn FnMut(&str, &Cfg)) {
+pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)) {
     if !split::split_blocks(cfg) {
         return;
     }
-    let mut state = State { trace, flow: Flow::default(), values: Values::default() };
+    let flow = Flow { exact: loads == Loads::KeepAll, ..Flow::default() };
+    let mut state = State { trace, flow, values: Values::default() };
     state.flow.update(cfg);
     state.pass(cfg, "join", gotos_pass);
     state.branches(cfg);
@@ -86,6 +97,7 @@ impl State<'_> {
     /// Moves branches and blocks.
     fn branches(&mut self, cfg: &mut Cfg) {
         let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
+        let mut regrouped_before = false;
         loop {
             self.analyse(cfg);
             let mut known = self
@@ -105,10 +117,11 @@ impl State<'_> {
             let regrouped = self.pass(cfg, "regroup", |cfg, flow, values| {
                 regroup::regroup_chains(cfg, flow, values, &mut regroup)
             });
-            // A regrouping that lets nothing be threaded is the last one.
-            if !known || !regrouped {
+            // Threading is what brings this to an end, so regrouping may not go on without it.
+            if !known && (!regrouped || regrouped_before) {
                 break;
             }
+            regrouped_before = !known;
         }
         self.flow.update(cfg);
         self.pass(cfg, "join", gotos_pass);
@@ -122,8 +135,8 @@ impl State<'_> {
                 self.pass(cfg, "fold", |cfg, flow, values| fold::fold_insns(cfg, flow, values));
             changed |= self
                 .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
-            changed |= self
-                .pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, Some(values)));
+            changed |=
+                self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
             changed |=
                 self.pass(cfg, "shorten insns", |cfg, flow, _| peephole::shorten_insns(cfg, flow));
             changed |=
@@ -134,17 +147,21 @@ impl State<'_> {
         }
     }
 
-    /// Merges what is equal.
+    /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
+    /// keeps both.
     fn tails(&mut self, cfg: &mut Cfg) {
+        self.flow.update(cfg);
         loop {
-            self.flow.update(cfg);
-            let interned =
-                self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow));
-            if !interned {
+            self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow));
+            if !self.pass(cfg, "drop tests", |cfg, flow, _| gotos::drop_tests(cfg, flow)) {
                 break;
             }
+            self.flow.exact = true;
+            self.analyse(cfg);
+            self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
             self.flow.update(cfg);
             self.pass(cfg, "join", gotos_pass);
+            self.flow.update(cfg);
         }
     }
 }

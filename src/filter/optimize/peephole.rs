@@ -57,7 +57,7 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
 /// `jset` with no bit or all of them.
 fn simplest_test(compare: Compare, jt: BlockId, jf: BlockId) -> Term {
     match compare {
-        Compare { code: JSET_K, k: 0 } => Term::Goto(jf),
+        Compare { code: JSET_K, k: 0 } => Term::If { test: TestOp::Compare(compare), jt: jf, jf },
         Compare { code: JSET_K, k: u32::MAX } => {
             let test = TestOp::Compare(Compare { code: JEQ_K, k: 0 });
             Term::If { test, jt: jf, jf: jt }

@@ -16,6 +16,9 @@ pub(super) fn regroup_chains(
     values: &Values,
     work: &mut RegroupWork,
 ) -> bool {
+    if flow.exact {
+        return false;
+    }
     work.prepare(cfg, flow, values);
     let mut changed = false;
     for exit in [true, false] {

@@ -2,7 +2,7 @@
 
 use super::dominators::{Dominators, Node, block_node};
 use super::facts::{Facts, Question};
-use super::flow::{Flow, Regs, successors};
+use super::flow::{A, Flow, Regs, X, can_reject, successors};
 use super::values::Values;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
@@ -126,6 +126,9 @@ impl Walk<'_> {
         let mut at = target;
         let mut skipped: Regs = 0;
         while self.steps > 0 {
+            if self.flow.exact && !self.may_skip(at) {
+                break;
+            }
             let next = match self.cfg.block(at).term {
                 Term::Ret(_) => break,
                 Term::Goto(to) => to,
@@ -152,6 +155,14 @@ impl Walk<'_> {
             }
         }
         best
+    }
+
+    /// Whether passing over a decided test loses no load: what the test itself reads has been
+    /// loaded where it was decided, what is stored may not have been.
+    fn may_skip(&self, id: BlockId) -> bool {
+        let decided = matches!(self.cfg.block(id).term, Term::If { jt, jf, .. } if jt != jf);
+        let stores = self.flow.written[id.index()] & !(A | X) != 0;
+        (decided && !stores) || !self.cfg.insns_of(id).iter().any(can_reject)
     }
 
     /// An edge to the block is gone; blocks that nothing leads to any more lose theirs.
