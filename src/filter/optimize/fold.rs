@@ -1,7 +1,7 @@
 //! Constant folding and removal of loads and stores that change nothing.
 
 use super::flow::Flow;
-use super::values::{ACC, IDX, Value, Values, near_offset};
+use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{Cfg, Term, TestOp};
 
@@ -42,7 +42,7 @@ fn fold(values: &mut Values, insn: &Insn, state: &[Value]) -> Option<Insn> {
 
 /// An indexed load with a known index is an absolute one.
 fn absolute(values: &Values, insn: &Insn, state: &[Value]) -> Insn {
-    match values.constant(state[IDX]).and_then(|base| near_offset(base, insn.k)) {
+    match values.constant(state[IDX]).and_then(|base| values.add_offsets(base, insn.k)) {
         Some(k) => Insn::stmt(op::LD | op::size(insn.code) | op::ABS, k),
         None => *insn,
     }

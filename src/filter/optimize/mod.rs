@@ -25,7 +25,7 @@ mod split;
 mod thread;
 mod values;
 
-use super::cfg::Cfg;
+use super::cfg::{Cfg, Term};
 pub use dot::dot;
 use flow::Flow;
 use regroup::RegroupWork;
@@ -54,12 +54,13 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
         return;
     }
     let flow = Flow { exact: loads == Loads::KeepAll, ..Flow::default() };
-    let mut state = State { trace, flow, values: Values::default() };
+    let values = Values::new(loads == Loads::KeepAll);
+    let mut state = State { trace, flow, values };
     state.flow.update(cfg);
     state.pass(cfg, "join", gotos_pass);
     state.branches(cfg);
     state.instructions(cfg);
-    state.tails(cfg);
+    state.tails(cfg, loads);
 }
 
 /// What passes share.
@@ -137,8 +138,9 @@ impl State<'_> {
                 .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
             changed |=
                 self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
-            changed |=
-                self.pass(cfg, "shorten insns", |cfg, flow, _| peephole::shorten_insns(cfg, flow));
+            changed |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
+                peephole::shorten_insns(cfg, flow, values)
+            });
             changed |=
                 self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
             if !changed {
@@ -149,7 +151,7 @@ impl State<'_> {
 
     /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
     /// keeps both.
-    fn tails(&mut self, cfg: &mut Cfg) {
+    fn tails(&mut self, cfg: &mut Cfg, loads: Loads) {
         self.flow.update(cfg);
         loop {
             self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow));
@@ -162,6 +164,17 @@ impl State<'_> {
             self.flow.update(cfg);
             self.pass(cfg, "join", gotos_pass);
             self.flow.update(cfg);
+        }
+        // A verdict that does not depend on the packet needs no loads.
+        let mut end = cfg.root;
+        while let Term::Goto(next) = cfg.block(end).term {
+            end = next;
+        }
+        if let Term::Ret(_) = cfg.block(end).term
+            && loads == Loads::DropUnused
+        {
+            cfg.root = end;
+            cfg.blocks[end.index()].len = 0;
         }
     }
 }

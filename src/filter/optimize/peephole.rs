@@ -1,7 +1,7 @@
 //! Better instructions for a few short sequences.
 
 use super::flow::{A, Flow, X, defines, term_uses, uses};
-use super::values::near_offset;
+use super::values::{IDX, Values};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::Compare;
@@ -67,7 +67,7 @@ fn simplest_test(compare: Compare, jt: BlockId, jf: BlockId) -> Term {
 }
 
 /// Sequences around the index register.
-pub(super) fn shorten_insns(cfg: &mut Cfg, flow: &Flow) -> bool {
+pub(super) fn shorten_insns(cfg: &mut Cfg, flow: &Flow, values: &Values) -> bool {
     let mut changed = false;
     for &id in &flow.post {
         let block = *cfg.block(id);
@@ -76,10 +76,11 @@ pub(super) fn shorten_insns(cfg: &mut Cfg, flow: &Flow) -> bool {
         for at in 1..insns.len() {
             changed |= shorten_pair(insns, at);
         }
+        let merger = OffsetMerger { flow, values, id, x_live: live & X != 0 };
         let mut len = insns.len();
         let mut at = 3;
         while at < len {
-            let removed = merge_offset(&mut insns[..len], at, live & X != 0);
+            let removed = merger.merge(&mut insns[..len], at);
             changed |= removed > 0;
             len -= removed;
             at += 1;
@@ -107,32 +108,67 @@ fn shorten_pair(insns: &mut [Insn], at: usize) -> bool {
     }
 }
 
-/// `ld #c … add x; tax; ld [x + k]` is `ld [x + (c + k)]` when the sum is not needed afterwards
-/// and cannot have wrapped. Returns how many instructions went.
-fn merge_offset(insns: &mut [Insn], at: usize, x_live: bool) -> usize {
-    let load = insns[at];
-    let indexed = op::class(load.code) == op::LD && op::mode(load.code) == op::IND;
-    if !indexed || insns[at - 1].code != TAX || insns[at - 2].code != ADD_X {
-        return 0;
+/// `ld #c … add x; tax; ld [x + k]` is `ld [x + (c + k)]` when the sum is not needed afterwards.
+struct OffsetMerger<'a> {
+    flow: &'a Flow,
+    values: &'a Values,
+    id: BlockId,
+    /// The index register is read behind the block.
+    x_live: bool,
+}
+
+impl OffsetMerger<'_> {
+    /// Tries the load at `at`; returns how many instructions went.
+    fn merge(&self, insns: &mut [Insn], at: usize) -> usize {
+        let load = insns[at];
+        let indexed = op::class(load.code) == op::LD && op::mode(load.code) == op::IND;
+        if !indexed || insns[at - 1].code != TAX || insns[at - 2].code != ADD_X {
+            return 0;
+        }
+        let before = &insns[..at - 2];
+        let Some(constant) = before.iter().rposition(|insn| defines(insn) == A) else {
+            return 0;
+        };
+        let next_use = insns[at + 1..].iter().find(|insn| (uses(insn) | defines(insn)) & X != 0);
+        let x_needed = next_use.map_or(self.x_live, |insn| uses(insn) & X != 0);
+        if before[constant].code != op::LD | op::IMM || x_needed {
+            return 0;
+        }
+        let c = before[constant].k;
+        // Libpcap does this whatever the index, unless it is loaded in between and is no header
+        // length; beyond that only where the sum cannot wrap.
+        let between = before[constant..].iter().any(|insn| defines(insn) == X && !is_msh(insn));
+        let wraps = self.index_bound(before).checked_add(c).is_none();
+        if wraps && (between || self.flow.exact) {
+            return 0;
+        }
+        let Some(k) = self.values.add_offsets(load.k, c) else {
+            return 0;
+        };
+        insns[at - 2] = Insn::stmt(load.code, k);
+        insns.copy_within(at + 1.., at - 1);
+        2
     }
-    let before = &insns[..at - 2];
-    let Some(constant) = before.iter().rposition(|insn| defines(insn) == A) else {
-        return 0;
-    };
-    let small_index = before
-        .iter()
-        .rev()
-        .find(|insn| defines(insn) == X)
-        .is_some_and(|insn| op::class(insn.code) == op::LDX && op::mode(insn.code) == op::MSH);
-    let next_use = insns[at + 1..].iter().find(|insn| (uses(insn) | defines(insn)) & X != 0);
-    let x_needed = next_use.map_or(x_live, |insn| uses(insn) & X != 0);
-    if insns[constant].code != op::LD | op::IMM || !small_index || x_needed {
-        return 0;
+
+    /// Greatest value that the index register can have behind `insns`, the block's first ones.
+    fn index_bound(&self, insns: &[Insn]) -> u32 {
+        let Some(at) = insns.iter().rposition(|insn| defines(insn) == X) else {
+            return self.values.max(self.values.at_entry(self.id, IDX));
+        };
+        let source = uses(&insns[at]);
+        match insns[at].code {
+            code if code == op::LDX | op::MSH | op::B => 60,
+            code if code == op::LDX | op::IMM => insns[at].k,
+            code if code == op::LDX | op::MEM
+                && !insns[..at].iter().any(|insn| defines(insn) == source) =>
+            {
+                self.values.max(self.values.at_entry(self.id, 2 + insns[at].k as usize))
+            }
+            _ => u32::MAX,
+        }
     }
-    let Some(k) = near_offset(load.k, insns[constant].k) else {
-        return 0;
-    };
-    insns[at - 2] = Insn::stmt(load.code, k);
-    insns.copy_within(at + 1.., at - 1);
-    2
+}
+
+fn is_msh(insn: &Insn) -> bool {
+    insn.code == op::LDX | op::MSH | op::B
 }

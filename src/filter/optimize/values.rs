@@ -34,6 +34,8 @@ const ENTRY: u16 = 0xffff;
 /// The numbers of every register at the start and the end of every block.
 #[derive(Default)]
 pub(super) struct Values {
+    /// Loads must fail where they failed before.
+    exact: bool,
     defs: Vec<Def>,
     /// Open addressing; 0 is free.
     table: Vec<Value>,
@@ -44,6 +46,11 @@ pub(super) struct Values {
 }
 
 impl Values {
+    /// Nothing numbered yet; `exact` as in [`Flow::exact`].
+    pub fn new(exact: bool) -> Self {
+        Self { exact, ..Self::default() }
+    }
+
     /// Numbers the whole graph. With `rewrite`, every instruction is first offered to it together
     /// with the registers before it; it may change or (with `None`) drop it.
     pub fn number(
@@ -200,7 +207,7 @@ impl Values {
         let max = size_max(insn.code);
         let absolute = op::LD | op::size(insn.code) | op::ABS;
         if let Some(base) = self.constant(index)
-            && let Some(offset) = near_offset(base, insn.k)
+            && let Some(offset) = self.add_offsets(base, insn.k)
         {
             return self.find(absolute, offset, 0, max);
         }
@@ -255,6 +262,14 @@ impl Values {
         bound.unwrap_or(u32::MAX)
     }
 
+    /// The offset of a load whose index is known. None for a sum in the upper half: offsets from
+    /// 0xfffff000 on are the kernel's ancillary data. A sum that wraps becomes valid where it was
+    /// none (`ld [x + 0xfffffffe]` with an index of 23), which is libpcap's way.
+    pub fn add_offsets(&self, base: u32, k: u32) -> Option<u32> {
+        let sum = if self.exact { base.checked_add(k)? } else { base.wrapping_add(k) };
+        (sum < 0x8000_0000).then_some(sum)
+    }
+
     /// Greatest value that a number can stand for.
     pub fn max(&self, value: Value) -> u32 {
         self.defs[value as usize].max
@@ -299,12 +314,6 @@ fn size_max(code: u16) -> u32 {
         (op::ABS | op::IND, op::H) => 0xffff,
         _ => u32::MAX,
     }
-}
-
-/// Sum of two offsets, unless it leaves the range of packet offsets: loads at 0xfffff000 and
-/// above are the kernel's ancillary data.
-pub(super) fn near_offset(base: u32, k: u32) -> Option<u32> {
-    base.checked_add(k).filter(|&sum| sum < 0x8000_0000)
 }
 
 /// Constant arithmetic as the machine does it; `None` where it rejects the packet.
