@@ -305,7 +305,8 @@ impl Lowerer<'_> {
         self.tree.constant(value)
     }
 
-    fn const_value(&self, id: CondId) -> Option<bool> {
+    /// The value of a constant.
+    pub(super) fn const_value(&self, id: CondId) -> Option<bool> {
         match self.tree.get(id) {
             Cond::Const(value) => Some(value),
             _ => None,

@@ -4,16 +4,45 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Lowerer;
 use super::error::LowerError;
-use super::ip::V4;
+use super::ip::{AddrFields, V4};
 use super::names::{decnet, dotted, left_justified};
 use super::numbers::ipproto;
 use super::port::Ports;
 use super::qualifiers::{self, not_a_qualifier};
-use crate::filter::ast::{AddrKind, Id, Proto, Quals};
+use super::sets::Element;
+use crate::filter::ast::{AddrKind, Dir, Id, Proto, Quals};
 use crate::filter::cond::CondId;
+use crate::filter::link_layout::LinkLayout;
 use crate::filter::resolve::PortProto;
 
 type Lowered = Result<CondId, LowerError>;
+
+/// What an identifier turned out to be: plain terms, of which there may be long lists, are not
+/// lowered yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named {
+    /// An IPv4 host or network.
+    V4 { addr: V4, protocols: &'static [AddrFields], dir: Option<Dir> },
+    /// Ports.
+    Ports { ports: Ports, transport: Option<u32>, dir: Option<Dir>, kind: AddrKind },
+    /// Anything else.
+    Lowered(CondId),
+}
+
+impl Named {
+    /// The term as an element of a list.
+    pub(super) fn element(&self, layout: &LinkLayout) -> Option<Element> {
+        match *self {
+            Self::V4 { addr, protocols, dir } => Element::v4(layout, addr, protocols, dir),
+            Self::Ports { ports, transport, dir, .. } => {
+                Element::port(layout, ports, transport, dir)
+            }
+            Self::Lowered(_) => None,
+        }
+    }
+}
+
+type Resolved = Result<Named, LowerError>;
 
 /// A form of address, for errors.
 struct Form {
@@ -25,22 +54,31 @@ struct Form {
 
 impl Lowerer<'_> {
     /// `[proto] [dir] [kind] id`.
-    pub(super) fn id(&mut self, quals: Quals, id: &Id) -> Lowered {
+    pub(super) fn resolve(&mut self, quals: Quals, id: &Id) -> Resolved {
         match id {
             Id::Name(name) => self.name(quals, name),
             Id::Num(number) => self.number(quals, *number),
             Id::V4(text) => self.v4(quals, text),
             Id::V4Prefix(text, len) => self.v4_prefix(quals, text, *len),
             Id::V4Mask(text, mask) => self.v4_mask(quals, text, mask),
-            Id::V6(text) => self.v6(quals, text, None),
-            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)),
+            Id::V6(text) => self.v6(quals, text, None).map(Named::Lowered),
+            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)).map(Named::Lowered),
             Id::Ether(mac, _) => match (quals.proto, quals.addr) {
-                (Some(Proto::Link), None | Some(AddrKind::Host)) => {
-                    self.mac_host(*mac, quals.dir, "link host XX:XX:XX:XX:XX:XX")
-                }
+                (Some(Proto::Link), None | Some(AddrKind::Host)) => self
+                    .mac_host(*mac, quals.dir, "link host XX:XX:XX:XX:XX:XX")
+                    .map(Named::Lowered),
                 _ => Err(LowerError::EtherOutOfPlace),
             },
-            Id::Arcnet(addr, _) => self.arcnet(quals, *addr),
+            Id::Arcnet(addr, _) => self.arcnet(quals, *addr).map(Named::Lowered),
+        }
+    }
+
+    /// Lowers what an identifier turned out to be.
+    pub(super) fn lower_named(&mut self, named: Named) -> Lowered {
+        match named {
+            Named::V4 { addr, protocols, dir } => self.v4_hosts(&[addr], protocols, dir),
+            Named::Ports { ports, transport, dir, kind } => self.ports(ports, transport, dir, kind),
+            Named::Lowered(node) => Ok(node),
         }
     }
 
@@ -57,20 +95,20 @@ impl Lowerer<'_> {
         self.byte_host(addr, quals.dir)
     }
 
-    fn name(&mut self, quals: Quals, name: &str) -> Lowered {
+    fn name(&mut self, quals: Quals, name: &str) -> Resolved {
         match quals.addr {
-            None | Some(AddrKind::Host) => self.host_name(quals, name),
+            None | Some(AddrKind::Host) => self.host_name(quals, name).map(Named::Lowered),
             Some(AddrKind::Net) => self.net_name(quals, name),
             Some(AddrKind::Port) => self.port_name(quals, name),
             Some(AddrKind::PortRange) => self.port_range_name(quals, name),
-            Some(AddrKind::Gateway) => self.gateway_name(quals, name),
+            Some(AddrKind::Gateway) => self.gateway_name(quals, name).map(Named::Lowered),
             Some(AddrKind::Proto) => {
                 let number = self.proto_number(name, quals.proto, "proto")?;
-                self.proto(number, quals.proto)
+                self.proto(number, quals.proto).map(Named::Lowered)
             }
             Some(AddrKind::ProtoChain) => {
                 let number = self.proto_number(name, quals.proto, "protochain")?;
-                self.proto_chain(number, quals.proto)
+                self.proto_chain(number, quals.proto).map(Named::Lowered)
             }
         }
     }
@@ -105,11 +143,11 @@ impl Lowerer<'_> {
         self.resolver.ether(name).ok_or_else(|| LowerError::UnknownEtherHost(name.to_owned()))
     }
 
-    fn net_name(&mut self, quals: Quals, name: &str) -> Lowered {
+    fn net_name(&mut self, quals: Quals, name: &str) -> Resolved {
         let protocols = self.v4_protocols(quals.proto, "net <IPv4 network name>")?;
         let unknown = || LowerError::UnknownNetwork(name.to_owned());
         let number = self.resolver.network(name).filter(|&n| n != 0).ok_or_else(unknown)?;
-        self.v4_hosts(&[classful(number)], protocols, quals.dir)
+        Ok(Named::V4 { addr: classful(number), protocols, dir: quals.dir })
     }
 
     fn gateway_name(&mut self, quals: Quals, name: &str) -> Lowered {
@@ -125,23 +163,23 @@ impl Lowerer<'_> {
         self.gateway(mac, &addrs, protocols)
     }
 
-    fn port_name(&mut self, quals: Quals, name: &str) -> Lowered {
+    fn port_name(&mut self, quals: Quals, name: &str) -> Resolved {
         let wanted = port_proto(quals, AddrKind::Port)?;
         let unknown = || LowerError::UnknownPort(name.to_owned());
         let (port, found) = self.resolver.port(name).ok_or_else(unknown)?;
         let proto = reconcile(wanted, found)
             .map_err(|proto| LowerError::PortIs { name: name.to_owned(), proto })?;
-        self.ports(Ports { low: port, high: port }, proto, quals.dir, AddrKind::Port)
+        Ok(port_term(quals, Ports { low: port, high: port }, proto, AddrKind::Port))
     }
 
-    fn port_range_name(&mut self, quals: Quals, name: &str) -> Lowered {
+    fn port_range_name(&mut self, quals: Quals, name: &str) -> Resolved {
         let wanted = port_proto(quals, AddrKind::PortRange)?;
         let (low, high, found) =
             self.port_range(name).ok_or_else(|| LowerError::UnknownPortRange(name.to_owned()))?;
         let proto = reconcile(wanted, found)
             .map_err(|proto| LowerError::PortRangeIs { name: name.to_owned(), proto })?;
         let ports = Ports { low: low.min(high), high: low.max(high) };
-        self.ports(ports, proto, quals.dir, AddrKind::PortRange)
+        Ok(port_term(quals, ports, proto, AddrKind::PortRange))
     }
 
     /// `a-b`, each a number or a service; or one of them alone.
@@ -157,7 +195,7 @@ impl Lowerer<'_> {
         Some((low, high, if a == b { a } else { PortProto::Any }))
     }
 
-    fn number(&mut self, quals: Quals, number: u32) -> Lowered {
+    fn number(&mut self, quals: Quals, number: u32) -> Resolved {
         match quals.addr {
             None | Some(AddrKind::Host) => {
                 self.v4_address(quals, V4 { addr: number, mask: u32::MAX }, "host <IPv4 address>")
@@ -166,31 +204,31 @@ impl Lowerer<'_> {
             Some(kind @ (AddrKind::Port | AddrKind::PortRange)) => {
                 let proto = port_proto(quals, kind)?;
                 let port = u16::try_from(number).map_err(|_| LowerError::PortNumber(number))?;
-                self.ports(Ports { low: port, high: port }, proto, quals.dir, kind)
+                Ok(port_term(quals, Ports { low: port, high: port }, proto, kind))
             }
             Some(AddrKind::Gateway) => Err(LowerError::NotAQualifier {
                 qual: "gateway".to_owned(),
                 of: number.to_string(),
             }),
-            Some(AddrKind::Proto) => self.proto(number, quals.proto),
-            Some(AddrKind::ProtoChain) => self.proto_chain(number, quals.proto),
+            Some(AddrKind::Proto) => self.proto(number, quals.proto).map(Named::Lowered),
+            Some(AddrKind::ProtoChain) => self.proto_chain(number, quals.proto).map(Named::Lowered),
         }
     }
 
     /// An IPv4 address or network, whose bits outside the mask are clear.
-    fn v4_address(&mut self, quals: Quals, addr: V4, of: &str) -> Lowered {
+    fn v4_address(&mut self, quals: Quals, addr: V4, of: &str) -> Resolved {
         if quals.proto == Some(Proto::Decnet) {
-            return self.decnet_host(addr.addr, quals.dir);
+            return self.decnet_host(addr.addr, quals.dir).map(Named::Lowered);
         }
         let protocols = self.v4_protocols(quals.proto, of)?;
-        self.v4_hosts(&[addr], protocols, quals.dir)
+        Ok(Named::V4 { addr, protocols, dir: quals.dir })
     }
 
-    fn v4(&mut self, quals: Quals, text: &str) -> Lowered {
+    fn v4(&mut self, quals: Quals, text: &str) -> Resolved {
         let host = matches!(quals.addr, None | Some(AddrKind::Host));
         if quals.proto == Some(Proto::Decnet) && (host || quals.addr == Some(AddrKind::Net)) {
             let addr = decnet(text)?;
-            return self.decnet_host(addr, quals.dir);
+            return self.decnet_host(addr, quals.dir).map(Named::Lowered);
         }
         let (value, bits) = dotted(text)?;
         check_kind(quals, || Form { applied_to: "IPv4 address", text: text.to_owned() }, true)?;
@@ -199,7 +237,7 @@ impl Lowerer<'_> {
         self.v4_address(quals, addr, of)
     }
 
-    fn v4_prefix(&mut self, quals: Quals, text: &str, len: u32) -> Lowered {
+    fn v4_prefix(&mut self, quals: Quals, text: &str, len: u32) -> Resolved {
         let (value, bits) = dotted(text)?;
         let form =
             || Form { applied_to: "IPv4 address and prefix length", text: format!("{text}/{len}") };
@@ -215,7 +253,7 @@ impl Lowerer<'_> {
         self.v4_net(quals, V4 { addr, mask })
     }
 
-    fn v4_mask(&mut self, quals: Quals, text: &str, mask: &str) -> Lowered {
+    fn v4_mask(&mut self, quals: Quals, text: &str, mask: &str) -> Resolved {
         let (value, bits) = dotted(text)?;
         let (mask_value, mask_bits) = dotted(mask)?;
         let form =
@@ -229,9 +267,9 @@ impl Lowerer<'_> {
         self.v4_net(quals, V4 { addr, mask: mask_value })
     }
 
-    fn v4_net(&mut self, quals: Quals, net: V4) -> Lowered {
+    fn v4_net(&mut self, quals: Quals, net: V4) -> Resolved {
         let protocols = self.v4_protocols(quals.proto, "net <IPv4 prefix>")?;
-        self.v4_hosts(&[net], protocols, quals.dir)
+        Ok(Named::V4 { addr: net, protocols, dir: quals.dir })
     }
 
     fn v6(&mut self, quals: Quals, text: &str, len: Option<u32>) -> Lowered {
@@ -270,6 +308,10 @@ impl Lowerer<'_> {
             Some(other) => Err(not_a_qualifier(other, "proto")),
         }
     }
+}
+
+fn port_term(quals: Quals, ports: Ports, transport: Option<u32>, kind: AddrKind) -> Named {
+    Named::Ports { ports, transport, dir: quals.dir, kind }
 }
 
 /// Addresses in a fixed order, each once: the resolver's order may change from call to call.

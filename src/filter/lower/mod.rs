@@ -8,6 +8,7 @@ mod arith;
 mod atm;
 mod code;
 mod decnet;
+mod dedup;
 mod direction;
 mod encap;
 mod error;
@@ -26,18 +27,22 @@ mod prologue;
 mod protochain;
 mod qualifiers;
 mod registers;
+mod sets;
 mod ss7;
 mod wlan;
 
 pub use error::LowerError;
 
-use super::ast::{Ast, Expr, ExprId};
+use super::ast::{Ast, Expr, ExprId, Primitive};
 use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
 use super::{Options, Resolver};
+use dedup::Hashes;
+use id::Named;
 use prologue::Prologue;
 use registers::Registers;
+use sets::Group;
 
 /// What lowering makes of an AST.
 #[derive(Debug)]
@@ -67,12 +72,13 @@ pub fn lower(
         regs: Registers::default(),
         layout: LinkLayout::new(options.linktype),
         prologue: Prologue::default(),
+        hashes: Hashes::default(),
         optimizable: true,
     };
     let root = match ast.root {
         Some(root) => {
             let root = lowerer.walk(root)?;
-            lowerer.finish(root).map_err(|error| FilterError::new(error.into(), 0..0))?
+            lowerer.finish(root).map_err(anywhere)?
         }
         None => lowerer.constant(true),
     };
@@ -89,6 +95,7 @@ struct Lowerer<'a> {
     /// Where the headers lie for the next primitive.
     layout: LinkLayout,
     prologue: Prologue,
+    hashes: Hashes,
     optimizable: bool,
 }
 
@@ -100,15 +107,9 @@ enum Task {
     Close,
 }
 
-/// Operands of an n-ary `and` or `or`.
-struct Group {
-    is_and: bool,
-    terms: Vec<CondId>,
-}
-
 impl Lowerer<'_> {
     fn walk(&mut self, root: ExprId) -> Result<CondId, FilterError> {
-        let mut groups = vec![Group { is_and: true, terms: Vec::new() }];
+        let mut groups = vec![Group::new(true)];
         let mut tasks = vec![Task::Visit { expr: root, negated: false }];
         while let Some(task) = tasks.pop() {
             match task {
@@ -117,14 +118,14 @@ impl Lowerer<'_> {
                 }
                 Task::Close => {
                     if let Some(group) = groups.pop() {
-                        let joined = self.join(&group);
-                        add(&mut groups, joined);
+                        let joined = self.join(group).map_err(anywhere)?;
+                        top(&mut groups).push(joined);
                     }
                 }
             }
         }
-        let root = groups.pop().map(|group| self.join(&group));
-        Ok(root.unwrap_or_else(|| self.constant(true)))
+        let root = groups.pop().map(|group| self.join(group));
+        root.unwrap_or_else(|| Ok(self.constant(true))).map_err(anywhere)
     }
 
     fn visit(
@@ -140,18 +141,15 @@ impl Lowerer<'_> {
                 return Ok(());
             }
             Expr::Prim(primitive, span) => {
-                let lowered = self
-                    .primitive(primitive)
-                    .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.clone()))?;
-                let lowered = if negated { self.not(lowered) } else { lowered };
-                add(groups, lowered);
-                return Ok(());
+                return self
+                    .operand(primitive, negated, top(groups))
+                    .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.clone()));
             }
             Expr::And(a, b) => (*a, *b, !negated),
             Expr::Or(a, b) => (*a, *b, negated),
         };
         if groups.last().is_none_or(|top| top.is_and != is_and) {
-            groups.push(Group { is_and, terms: Vec::new() });
+            groups.push(Group::new(is_and));
             tasks.push(Task::Close);
         }
         tasks.push(Task::Visit { expr: b, negated });
@@ -159,13 +157,34 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    fn join(&mut self, group: &Group) -> CondId {
-        if group.is_and { self.all(&group.terms) } else { self.any(&group.terms) }
+    /// Adds a primitive to a group: to a list, if it may be part of one.
+    fn operand(
+        &mut self,
+        primitive: &Primitive,
+        negated: bool,
+        group: &mut Group,
+    ) -> Result<(), LowerError> {
+        let named = match primitive {
+            Primitive::Id(quals, id) => self.resolve(*quals, id)?,
+            other => Named::Lowered(self.primitive(other)?),
+        };
+        if negated == group.is_and
+            && let Some(element) = named.element(&self.layout)
+        {
+            return self.add_element(group, &element, |this| this.lower_named(named));
+        }
+        let lowered = self.lower_named(named)?;
+        group.push(if negated { self.not(lowered) } else { lowered });
+        Ok(())
     }
 }
 
-fn add(groups: &mut [Group], term: CondId) {
-    if let Some(top) = groups.last_mut() {
-        top.terms.push(term);
-    }
+/// The group on top: the first is never closed before the walk ends.
+fn top(groups: &mut [Group]) -> &mut Group {
+    groups.last_mut().expect("a group is open")
+}
+
+/// An error that no one primitive is to blame for.
+fn anywhere(error: LowerError) -> FilterError {
+    FilterError::new(ErrorKind::Lower(error), 0..0)
 }

@@ -14,7 +14,10 @@ impl Lowerer<'_> {
     /// Lowers a primitive and moves the headers if it does.
     pub(super) fn primitive(&mut self, primitive: &Primitive) -> Lowered {
         match primitive {
-            Primitive::Id(quals, id) => self.id(*quals, id),
+            Primitive::Id(quals, id) => {
+                let named = self.resolve(*quals, id)?;
+                self.lower_named(named)
+            }
             Primitive::Proto(proto) => self.protocol(*proto),
             Primitive::Broadcast(proto) => match proto {
                 None | Some(Proto::Link) => self.link_broadcast(),
