@@ -3,6 +3,8 @@
 //! Exports one symbol, [`pcapx_plugin`], the table of `include/pcap/oxpcap-plugin.h`. What DPDK
 //! has as `static inline` functions is called by the C shim in `shim/`; decisions are made here.
 
+#[cfg(test)]
+mod agreement;
 mod arguments;
 mod eal;
 mod error;
@@ -11,5 +13,6 @@ mod name;
 mod native;
 mod port;
 mod table;
+mod verifier;
 
 pub use table::pcapx_plugin;

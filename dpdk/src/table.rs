@@ -3,8 +3,8 @@
 use crate::eal::{self, Wanted};
 use crate::error::{Failure, put_text};
 use crate::ffi;
-use crate::native;
 use crate::port::{self, PortSource};
+use crate::{native, verifier};
 use oxpcap_plugin::{
     ABI, Config, Device, ErrorText, FILTER_INTERPRETER, FILTER_JIT, Filter, Opened, Packet, Stats,
     Table, Visit,
@@ -143,7 +143,10 @@ unsafe extern "C" fn set_filter(
                 .then(|| std::slice::from_raw_parts(filter.ebpf, filter.ebpf_len as usize));
             (source(raw), filter, ebpf)
         };
-        let program = || ebpf.ok_or_else(|| Failure::new("this filter has no eBPF form"));
+        let program = || {
+            let program = ebpf.ok_or_else(|| Failure::new("this filter has no eBPF form"))?;
+            verifier::check(program).map(|()| program)
+        };
         match filter.how {
             FILTER_INTERPRETER => source.set_filter(Some((program()?, 0))).map(|()| 1),
             FILTER_JIT => {

@@ -5,7 +5,7 @@
 
 use super::dpdk::call_failure;
 use super::{Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Stats, Waker};
-use crate::bpf::{Aux, EbpfInsn, Filter, Program, Target, op, to_ebpf};
+use crate::bpf::{Aux, EbpfInsn, Filter, Preference, Program, Target, op, to_ebpf};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::{PacketHeader, RawPacket};
@@ -199,6 +199,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// How filters run here: a port brings packets enough for compiling to pay at once.
+    fn preference(self) -> Preference {
+        match self {
+            Self::Interpreter => Preference::Interpreter,
+            _ => Preference::Native,
+        }
+    }
+}
+
 /// Nanoseconds since the epoch in the unit of `precision`.
 fn split(ns: i64, precision: Precision) -> Timestamp {
     let frac = ns.rem_euclid(NANOS);
@@ -308,7 +318,7 @@ impl Backend for Polled {
             Engine::PluginJit => FILTER_JIT,
         };
         let taken = self.offer(how, program)?;
-        let filter = Filter::new(program);
+        let filter = Filter::with_preference(program, self.engine.preference());
         let before = self.source.packets().len();
         filter_from(&mut self.source, self.next, &filter);
         self.accepted -= (before - self.source.packets().len()) as u64;
