@@ -55,7 +55,13 @@ pub fn parse(text: &[u8]) -> Result<Ast, Box<ParseError>> {
     let mut parser = Parser::new(text);
     match parser.run() {
         Ok(()) => Ok(parser.ast),
-        Err(error) => Err(Box::new(ParseError { error, before: parser.complete_part() })),
+        Err(error) => {
+            // Limits are ours: libpcap would have gone on.
+            let limit =
+                matches!(error.kind, ErrorKind::TooManyTerms(_) | ErrorKind::NestedTooDeeply(_));
+            let before = if limit { Ast::default() } else { parser.complete_part() };
+            Err(Box::new(ParseError { error, before }))
+        }
     }
 }
 
