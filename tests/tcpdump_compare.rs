@@ -11,11 +11,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const TCPDUMP: &str = "/usr/bin/tcpdump";
 
-/// Seconds beyond 2038: the system's libpcap (before 1.10.5) hands tcpdump negative ones, which
-/// it cannot print; ours hands it the time (docs/COMPAT.md). Only that word may differ.
-const AFTER_2038: [&str; 4] =
-    ["time_2038_overflow.pcap", "time_2039.pcap", "time_2106.pcap", "time_2106_max.pcap"];
-
 const FILTERS: [&str; 14] = [
     "ip",
     "not ip6",
@@ -92,8 +87,9 @@ fn lib_dir(base: &Path) -> PathBuf {
         return dir.into();
     }
     let exe = std::env::current_exe().expect("path of this test");
-    // target/<profile>/deps/<test>
-    let built = exe.ancestors().nth(2).expect("a target directory").join("libpcap.so");
+    // Both are in target/<profile>/deps.
+    let built = exe.with_file_name("libpcap.so");
+    assert!(built.exists(), "{} is not there", built.display());
     let dir = base.join("lib");
     std::fs::create_dir_all(&dir).expect("a directory for the library");
     std::os::unix::fs::symlink(built, dir.join("libpcap.so.0.8")).expect("link the library");
@@ -122,31 +118,15 @@ fn tcpdump_is_there() -> bool {
     there
 }
 
-/// Output without what may differ for files from after 2038: the time at the start of a line.
-fn without_times(output: &[u8]) -> String {
-    let text = String::from_utf8_lossy(output);
-    let line = |l: &str| {
-        let rest = l.strip_prefix("[Error converting time]").map(str::trim_start);
-        let after_word = || l.split_once(' ').map_or("", |(_, rest)| rest);
-        rest.unwrap_or_else(after_word).to_owned()
-    };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
 fn differences(path: &Path, arguments: &[&str], [ours, theirs]: &[Output; 2]) -> Vec<String> {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    let same_stdout = if AFTER_2038.contains(&name) {
-        without_times(&ours.stdout) == without_times(&theirs.stdout)
-    } else {
-        ours.stdout == theirs.stdout
-    };
     let mut found = Vec::new();
     let mut note = |what: &str, ours: &[u8], theirs: &[u8]| {
         let text = |b: &[u8]| String::from_utf8_lossy(&b[..b.len().min(1500)]).into_owned();
         let (ours, theirs) = (text(ours), text(theirs));
         found.push(format!("{name} {arguments:?}: {what}\n  ours: {ours}\n  them: {theirs}"));
     };
-    if !same_stdout {
+    if ours.stdout != theirs.stdout {
         note("output", &ours.stdout, &theirs.stdout);
     }
     if ours.stderr != theirs.stderr {

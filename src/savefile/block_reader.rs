@@ -1,6 +1,6 @@
 //! Reads a regular file in large blocks and hands out what was read in place.
 
-use super::source::Taken;
+use super::source::{Record, Short, Taken};
 use crate::sys::os_error::OsError;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -43,6 +43,42 @@ impl BlockReader {
         }
         self.start = self.end;
         Ok(Taken::Short(have))
+    }
+
+    /// Takes a header, and the body of the length that `parse` finds in it.
+    #[inline]
+    pub fn record<H, E: From<OsError>>(
+        &mut self,
+        header_len: usize,
+        parse: impl FnOnce(&[u8]) -> Result<(H, usize), E>,
+    ) -> Result<Record<'_, H>, E> {
+        if self.end - self.start < header_len {
+            self.fill(header_len)?;
+        }
+        let Some(bytes) = self.buf[self.start..self.end].get(..header_len) else {
+            let got = self.end - self.start;
+            self.start = self.end;
+            return Ok(if got == 0 { Record::End } else { Record::Short(Short::Header(got)) });
+        };
+        let (header, len) = match parse(bytes) {
+            Ok(parsed) => parsed,
+            Err(e) => {
+                self.start += header_len;
+                return Err(e);
+            }
+        };
+        let whole = header_len + len;
+        if self.end - self.start < whole {
+            self.fill(whole)?;
+        }
+        let start = self.start;
+        if self.end - start < whole {
+            let got = self.end - start - header_len;
+            self.start = self.end;
+            return Ok(Record::Short(Short::Body { header, len, got }));
+        }
+        self.start = start + whole;
+        Ok(Record::Whole(header, &mut self.buf[start + header_len..start + whole]))
     }
 
     /// Reads until `n` bytes are there or the file ends. The buffer grows with what was really

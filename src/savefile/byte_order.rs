@@ -24,6 +24,19 @@ impl ByteOrder {
         if self.swapped { n.swap_bytes() } else { n }
     }
 
+    /// As many 32-bit numbers as asked for, from the start.
+    #[inline]
+    pub fn words<const N: usize>(self, bytes: &[u8]) -> [u32; N] {
+        let mut words = [0; N];
+        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+        if self.swapped {
+            words = words.map(u32::swap_bytes);
+        }
+        words
+    }
+
     /// The signed 64-bit number at `at`.
     pub fn i64(self, bytes: &[u8], at: usize) -> i64 {
         let mut raw = [0; 8];

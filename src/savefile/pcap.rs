@@ -4,7 +4,7 @@ use super::byte_order::ByteOrder;
 use super::error::{PcapError, ReadError};
 use super::pseudo_header;
 use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
-use super::source::{Source, Taken};
+use super::source::{Record, Short, Source, Taken};
 use crate::bpf::Filter;
 use crate::linktype::{Dlt, LinktypeField};
 use crate::packet::{Packet, PacketHeader};
@@ -108,6 +108,8 @@ pub(super) struct Records {
     scale: Scale,
     /// Longer packets are a sign of a damaged file.
     max_caplen: u32,
+    /// Packets begin with something to be put into our byte order.
+    has_pseudo_header: bool,
 }
 
 /// Reads the rest of the file header.
@@ -157,7 +159,9 @@ pub(super) fn open(
     };
     let lengths = LengthOrder::of_version(version);
     let max_caplen = linktype.max_snaplen();
-    Ok((Format::Pcap(Records { order, header_len, lengths, scale, max_caplen }), info))
+    let has_pseudo_header = pseudo_header::has_work(linktype, order);
+    let records = Records { order, header_len, lengths, scale, max_caplen, has_pseudo_header };
+    Ok((Format::Pcap(records), info))
 }
 
 /// Versions up to 2.4 are known, and DG/UX's 543.0.
@@ -178,45 +182,41 @@ impl Records {
         info: &FileInfo,
         filter: Option<&Filter>,
     ) -> Result<Next, ReadError> {
-        let mut header = match source.take(self.header_len)? {
-            Taken::All(bytes) => self.parse_header(bytes),
-            Taken::Short(0) => return Ok(Next::End),
-            Taken::Short(got) => {
-                let wanted = self.header_len;
-                return Err(PcapError::TruncatedPacketHeader { wanted, got }.into());
+        let record = source.record(self.header_len, |bytes| {
+            let header = self.parse_header(bytes);
+            if header.caplen > self.max_caplen {
+                return Err(too_long(header.caplen, self.max_caplen, info.snaplen));
+            }
+            Ok((header, header.caplen as usize))
+        })?;
+        let (mut header, data) = match record {
+            Record::Whole(header, data) => (header, data),
+            Record::End => return Ok(Next::End),
+            Record::Short(short) => {
+                return Err(truncated(&short, self.header_len, info.snaplen).into());
             }
         };
-        let in_file = header.caplen;
-        if in_file > self.max_caplen {
-            return Err(too_long(in_file, self.max_caplen, info.snaplen));
-        }
         // Some writers forget the snapshot length in the file header. Programs trust it (they
         // have buffers of that size), so packets are cut to it.
-        header.caplen = in_file.min(info.snaplen as u32);
-        let data = match source.take(in_file as usize)? {
-            Taken::All(data) => &mut data[..header.caplen as usize],
-            Taken::Short(got) => {
-                let wanted = if got < header.caplen as usize { header.caplen } else { in_file };
-                return Err(PcapError::TruncatedPacket { wanted, got }.into());
-            }
-        };
-        pseudo_header::fix(info.linktype, self.order, &mut header, data);
+        header.caplen = header.caplen.min(info.snaplen as u32);
+        let data = &mut data[..header.caplen as usize];
+        if self.has_pseudo_header {
+            pseudo_header::fix(info.linktype, self.order, &mut header, data);
+        }
         Ok(Next::judge(Packet { header, data }, filter))
     }
 
     /// Time stamps are unsigned 32-bit numbers, good until 2106.
     #[inline]
     fn parse_header(&self, bytes: &[u8]) -> PacketHeader {
-        let frac = self.order.u32(bytes, 4);
+        let [sec, frac, first, second] = self.order.words(bytes);
         let frac = match self.scale {
             Scale::None => i64::from(frac),
             Scale::MicroToNano => i64::from(frac) * 1000,
             Scale::NanoToMicro => i64::from(frac / 1000),
         };
-        let ts = Timestamp { sec: i64::from(self.order.u32(bytes, 0)), frac };
-        let (caplen, len) =
-            self.lengths.arrange(self.order.u32(bytes, 8), self.order.u32(bytes, 12));
-        PacketHeader { ts, caplen, len }
+        let (caplen, len) = self.lengths.arrange(first, second);
+        PacketHeader { ts: Timestamp { sec: i64::from(sec), frac }, caplen, len }
     }
 }
 
@@ -226,5 +226,17 @@ fn too_long(caplen: u32, max: u32, snaplen: i32) -> ReadError {
         ReadError::LongerThanSnaplen { caplen, snaplen }
     } else {
         PcapError::LongerThanMaximum { caplen, max }.into()
+    }
+}
+
+#[cold]
+fn truncated(short: &Short<PacketHeader>, header_len: usize, snaplen: i32) -> PcapError {
+    match *short {
+        Short::Header(got) => PcapError::TruncatedPacketHeader { wanted: header_len, got },
+        Short::Body { header, got, .. } => {
+            let cut = header.caplen.min(snaplen as u32);
+            let wanted = if got < cut as usize { cut } else { header.caplen };
+            PcapError::TruncatedPacket { wanted, got }
+        }
     }
 }

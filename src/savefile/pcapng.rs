@@ -5,7 +5,7 @@ use super::error::{PcapNgError, ReadError};
 use super::interface::Interface;
 use super::pseudo_header;
 use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
-use super::source::{Source, Taken};
+use super::source::{Record, Short, Source, Taken};
 use crate::bpf::Filter;
 use crate::linktype::Dlt;
 use crate::packet::{Packet, PacketHeader};
@@ -46,6 +46,8 @@ pub(super) struct Blocks {
     /// Longest block to accept, bytes.
     max_block: u32,
     interfaces: Vec<Interface>,
+    /// Packets begin with something to be put into our byte order.
+    has_pseudo_header: bool,
 }
 
 /// A block in memory: type and what is between header and trailer.
@@ -85,14 +87,14 @@ pub(super) fn open(source: &mut Source, precision: u32) -> Result<(Format, FileI
     let precision = precision_from(precision)?;
     let version = read_version(source, order, length)?;
 
-    let mut blocks = Blocks { order, max_block: MIN_MAX_BLOCK, interfaces: Vec::new() };
+    let mut interfaces = Vec::new();
     let first = loop {
-        let Some(block) = next_block(source, order, blocks.max_block)? else {
+        let Some(block) = next_block(source, order, MIN_MAX_BLOCK)? else {
             return Err(PcapNgError::NoInterface.into());
         };
         match block.kind {
             INTERFACE_DESCRIPTION => {
-                break add_interface(&mut blocks.interfaces, order, block, precision)?;
+                break add_interface(&mut interfaces, order, block, precision)?;
             }
             PACKET | SIMPLE_PACKET | ENHANCED_PACKET => {
                 return Err(PcapNgError::PacketBeforeInterface.into());
@@ -103,7 +105,9 @@ pub(super) fn open(source: &mut Source, precision: u32) -> Result<(Format, FileI
     let linktype = Dlt::from_linktype(first.linktype.into());
     let longest_packet = linktype.max_snaplen() + MAX_PACKET_OPTIONS;
     let overhead = BLOCK_HEADER_LEN + ENHANCED_PACKET_LEN + BLOCK_TRAILER_LEN;
-    blocks.max_block = MIN_MAX_BLOCK.max(longest_packet + overhead as u32);
+    let max_block = MIN_MAX_BLOCK.max(longest_packet + overhead as u32);
+    let has_pseudo_header = pseudo_header::has_work(linktype, order);
+    let blocks = Blocks { order, max_block, interfaces, has_pseudo_header };
     let info = FileInfo {
         linktype,
         linktype_ext: 0,
@@ -225,7 +229,9 @@ impl Blocks {
             .ok_or(PcapNgError::BlockContents(block.kind))?;
         let ts = interface.timestamp(time, info.precision);
         let mut header = PacketHeader { ts, caplen, len };
-        pseudo_header::fix(info.linktype, self.order, &mut header, data);
+        if self.has_pseudo_header {
+            pseudo_header::fix(info.linktype, self.order, &mut header, data);
+        }
         Ok(Packet { header, data })
     }
 
@@ -274,24 +280,29 @@ fn next_block(
     order: ByteOrder,
     max: u32,
 ) -> Result<Option<Block<'_>>, ReadError> {
-    let (kind, length) = match source.take(BLOCK_HEADER_LEN)? {
-        Taken::All(header) => (order.u32(header, 0), order.u32(header, 4)),
-        Taken::Short(0) => return Ok(None),
-        Taken::Short(got) => {
-            return Err(PcapNgError::Truncated { wanted: BLOCK_HEADER_LEN, got }.into());
-        }
+    let record = source.record(BLOCK_HEADER_LEN, |bytes| {
+        let [kind, length] = order.words(bytes);
+        check_length(length, max)?;
+        Ok::<_, ReadError>(((kind, length), length as usize - BLOCK_HEADER_LEN))
+    })?;
+    let ((kind, length), rest) = match record {
+        Record::Whole(header, rest) => (header, rest),
+        Record::End => return Ok(None),
+        Record::Short(short) => return Err(truncated(&short).into()),
     };
-    check_length(length, max)?;
-    let wanted = length as usize - BLOCK_HEADER_LEN;
-    let rest = match source.take(wanted)? {
-        Taken::All(rest) => rest,
-        Taken::Short(got) => return Err(PcapNgError::Truncated { wanted, got }.into()),
-    };
-    let (body, trailer) = rest.split_at_mut(wanted - BLOCK_TRAILER_LEN);
+    let (body, trailer) = rest.split_at_mut(rest.len() - BLOCK_TRAILER_LEN);
     if order.u32(trailer, 0) != length {
         return Err(PcapNgError::TrailerMismatch.into());
     }
     Ok(Some(Block { kind, body }))
+}
+
+#[cold]
+fn truncated<H>(short: &Short<H>) -> PcapNgError {
+    match *short {
+        Short::Header(got) => PcapNgError::Truncated { wanted: BLOCK_HEADER_LEN, got },
+        Short::Body { len, got, .. } => PcapNgError::Truncated { wanted: len, got },
+    }
 }
 
 #[inline]
@@ -328,13 +339,9 @@ fn packet_fields(order: ByteOrder, block: &Block<'_>) -> Result<PacketFields, Pc
 
 #[inline]
 fn timed_fields(order: ByteOrder, fixed: &[u8], interface: u32) -> PacketFields {
-    PacketFields {
-        interface,
-        time: u64::from(order.u32(fixed, 4)) << 32 | u64::from(order.u32(fixed, 8)),
-        caplen: order.u32(fixed, 12),
-        len: order.u32(fixed, 16),
-        offset: ENHANCED_PACKET_LEN,
-    }
+    let [_, high, low, caplen, len] = order.words(fixed);
+    let time = u64::from(high) << 32 | u64::from(low);
+    PacketFields { interface, time, caplen, len, offset: ENHANCED_PACKET_LEN }
 }
 
 /// The simple packet block: of the first interface, without a time, cut to the snapshot length.

@@ -5,8 +5,19 @@ use super::byte_order::ByteOrder;
 use crate::linktype::Dlt;
 use crate::packet::PacketHeader;
 
-/// Does what the link-layer type needs; nothing for most.
-#[inline]
+/// Whether [`fix`] has anything to do in a file.
+pub(super) fn has_work(dlt: Dlt, order: ByteOrder) -> bool {
+    match dlt {
+        Dlt::PFLOG | Dlt::LINUX_SLL | Dlt::LINUX_SLL2 | Dlt::USB_LINUX | Dlt::NFLOG => {
+            order.swapped
+        }
+        Dlt::USB_LINUX_MMAPPED => true,
+        _ => false,
+    }
+}
+
+/// Does what the link-layer type needs.
+#[cold]
 pub(super) fn fix(dlt: Dlt, order: ByteOrder, header: &mut PacketHeader, data: &mut [u8]) {
     if order.swapped {
         swap(dlt, header.len, data);
@@ -25,7 +36,6 @@ fn swap_fields(data: &mut [u8], fields: &[(usize, usize)]) -> Option<()> {
     Some(())
 }
 
-#[cold]
 fn swap(dlt: Dlt, len: u32, data: &mut [u8]) {
     // What was not on the wire cannot be a field either.
     let present = data.len().min(len as usize);
@@ -146,7 +156,6 @@ fn swap_nflog(data: &mut [u8], len: usize) -> Option<()> {
 
 /// Before 1.10.2, libpcap took an isochronous transfer's URB length for its length on the wire. The
 /// descriptors say how far the data reached; the length is made that where it is the wrong one.
-#[cold]
 fn fix_usb_length(header: &mut PacketHeader, data: &[u8]) {
     if data.len() < usb::MMAPPED_LEN {
         return;

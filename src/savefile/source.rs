@@ -19,6 +19,24 @@ pub(super) enum Taken<'a> {
     Short(usize),
 }
 
+/// A header and the body whose length it tells.
+pub(super) enum Record<'a, H> {
+    /// Both, valid until the next request.
+    Whole(H, &'a mut [u8]),
+    /// Nothing: the end of the file.
+    End,
+    /// The file ended in between.
+    Short(Short<H>),
+}
+
+/// Where in a record a file ended.
+pub(super) enum Short<H> {
+    /// After this many bytes of the header.
+    Header(usize),
+    /// In the body: its length, and the bytes that are there.
+    Body { header: H, len: usize, got: usize },
+}
+
 /// A source of bytes.
 #[derive(Debug)]
 pub(super) enum Source {
@@ -51,6 +69,30 @@ impl Source {
         match self {
             Self::Blocks(blocks) => blocks.take(n),
             Self::Stream(stream) => stream.take(n),
+        }
+    }
+
+    /// Takes a header of `header_len` bytes, and the body of the length that `parse` finds in it.
+    /// When `parse` refuses the header, only that is taken.
+    #[inline]
+    pub fn record<H, E: From<OsError>>(
+        &mut self,
+        header_len: usize,
+        parse: impl FnOnce(&[u8]) -> Result<(H, usize), E>,
+    ) -> Result<Record<'_, H>, E> {
+        match self {
+            Self::Blocks(blocks) => blocks.record(header_len, parse),
+            Self::Stream(stream) => {
+                let (header, len) = match stream.take(header_len)? {
+                    Taken::All(bytes) => parse(bytes)?,
+                    Taken::Short(0) => return Ok(Record::End),
+                    Taken::Short(got) => return Ok(Record::Short(Short::Header(got))),
+                };
+                Ok(match stream.take(len)? {
+                    Taken::All(body) => Record::Whole(header, body),
+                    Taken::Short(got) => Record::Short(Short::Body { header, len, got }),
+                })
+            }
         }
     }
 

@@ -88,7 +88,7 @@ fn differs_on_purpose(
 fn damaged_files_give_the_same_packets_and_errors() {
     let mut oracle = Oracle::start();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    let (mut errors, mut purpose) = (0, 0);
+    let (mut files, mut errors, mut purpose) = (0, 0, 0);
     let rounds = if std::env::var_os("OXPCAP_MORE_MUTANTS").is_some() { 400 } else { 20 };
     for path in pcaps() {
         let original = std::fs::read(&path).expect("read a savefile");
@@ -103,6 +103,7 @@ fn damaged_files_give_the_same_packets_and_errors() {
             if let (Ok(ours), Ok(theirs)) = (&ours, &mut theirs) {
                 unsign(theirs, ours);
             }
+            files += 1;
             errors += u32::from(!ours.as_ref().is_ok_and(|o| o.error.is_empty()));
             if ours != theirs {
                 if differs_on_purpose(&ours, &theirs) {
@@ -115,6 +116,6 @@ fn damaged_files_give_the_same_packets_and_errors() {
             }
         }
     }
-    assert!(errors > 1000, "only {errors} files were found damaged");
-    assert!(purpose < 400, "{purpose} files differ on purpose");
+    assert!(errors * 5 > files, "only {errors} of {files} files were found damaged");
+    assert!(purpose * 30 < files, "{purpose} of {files} files differ on purpose");
 }
