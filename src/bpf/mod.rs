@@ -4,12 +4,14 @@
 //!
 //! - [`interpret`] takes instructions as they are and is safe on any;
 //! - [`Filter`] is a program prepared for many packets;
+//! - [`run_cached`] does so for programs that their owner may change at any time;
 //! - [`validate`] is `bpf_validate`, [`check`] is what generated code and kernels ask for;
 //! - [`to_ebpf`] makes eBPF of it, for kernels and DPDK;
 //! - [`image`] and [`dump`] print.
 
 mod analysis;
 mod aux;
+mod cache;
 mod decoded;
 mod ebpf;
 mod filter;
@@ -22,6 +24,7 @@ mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
+pub use cache::run_cached;
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
