@@ -3,7 +3,7 @@
 use super::boundary::guard_or;
 use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
-use crate::bpf::{Aux, Insn, Program, interpret, interpret_unsized};
+use crate::bpf::{Aux, Insn, Program, interpret_unsized, run_cached};
 use std::ffi::{c_int, c_uchar, c_uint};
 use std::ptr;
 
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn pcap_offline_filter(
         let len = header.len;
         guard_or(0, || match program.bf_len {
             0 => run_unsized(program.bf_insns, packet, len),
-            _ => interpret(insns(program), packet, len, &Aux::NONE),
+            _ => run_cached(insns(program), packet, len),
         }) as c_int
     }
 }
