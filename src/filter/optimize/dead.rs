@@ -20,26 +20,42 @@ pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: &Values) -> bo
             changed = true;
             continue;
         }
-        let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
-        let mut kept = insns.len();
-        for from in (0..insns.len()).rev() {
-            let insn = insns[from];
-            let target = defines(&insn);
-            if target & live != 0 || flow.exact && can_reject(&insn) {
-                live = live & !target | uses(&insn);
-                kept -= 1;
-                insns[kept] = insn;
-            }
-        }
-        flow.live_in[id.index()] = live;
-        if kept > 0 {
-            let block = &mut cfg.blocks[id.index()];
-            block.start += kept as u32;
-            block.len -= kept as u32;
-            changed = true;
-        }
+        let shaken = shake(cfg, id, live, flow.exact);
+        flow.live_in[id.index()] = shaken.live_in;
+        changed |= shaken.lost != 0;
     }
     changed
+}
+
+/// What [`shake`] found.
+pub(super) struct Shaken {
+    /// Registers alive at the block's start.
+    pub live_in: Regs,
+    /// Registers that instructions which went had written.
+    pub lost: Regs,
+}
+
+/// Drops the instructions of a block whose results are not in `live` at its end and not read
+/// before; with `exact` those that can reject the packet stay.
+pub(super) fn shake(cfg: &mut Cfg, id: BlockId, live: Regs, exact: bool) -> Shaken {
+    let block = &mut cfg.blocks[id.index()];
+    let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
+    let mut shaken = Shaken { live_in: live, lost: 0 };
+    let mut kept = insns.len();
+    for from in (0..insns.len()).rev() {
+        let insn = insns[from];
+        let target = defines(&insn);
+        if target & shaken.live_in != 0 || exact && can_reject(&insn) {
+            shaken.live_in = shaken.live_in & !target | uses(&insn);
+            kept -= 1;
+            insns[kept] = insn;
+        } else {
+            shaken.lost |= target;
+        }
+    }
+    block.start += kept as u32;
+    block.len -= kept as u32;
+    shaken
 }
 
 /// Whether every register of `live` has the same value at the block's start and end.

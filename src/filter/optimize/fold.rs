@@ -1,27 +1,54 @@
 //! Constant folding and removal of loads and stores that change nothing.
 
-use super::flow::Flow;
+use super::dead::shake;
+use super::flow::{Flow, term_uses};
 use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{Cfg, Term, TestOp};
 
 /// Rewrites instructions by the values that registers are known to have; drops those whose
-/// target holds the value already.
+/// target holds the value already, and then what the block computes in vain. Doing both block by
+/// block keeps a value that nobody asked for so far from being kept for a later block: scratch
+/// words would stay alive from one end of the program to the other.
 pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> bool {
-    values.number(cfg, flow, fold)
+    let mut changed = false;
+    values.begin(cfg, true);
+    for &id in flow.post.iter().rev() {
+        values.enter(id);
+        let block = &mut cfg.blocks[id.index()];
+        let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
+        let mut kept = 0;
+        for at in 0..insns.len() {
+            let Some(insn) = fold(values, &insns[at]) else {
+                continue;
+            };
+            changed |= insn != insns[at];
+            insns[kept] = insn;
+            kept += 1;
+            values.execute(&insn);
+        }
+        changed |= kept != insns.len();
+        block.len = kept as u32;
+        let live = flow.live_out(&block.term) | term_uses(&block.term);
+        let lost = shake(cfg, id, live, flow.exact).lost;
+        values.forget(lost);
+        changed |= lost != 0;
+        values.leave(id, &cfg.block(id).term);
+    }
+    changed
 }
 
 /// What becomes of an instruction; `None` when it is not needed.
-fn fold(values: &mut Values, insn: &Insn, state: &[Value]) -> Option<Insn> {
+fn fold(values: &mut Values, insn: &Insn) -> Option<Insn> {
     let class = op::class(insn.code);
     if matches!(class, op::ST | op::STX) {
-        let source = state[if class == op::ST { ACC } else { IDX }];
-        return (state[2 + (insn.k as usize & 15)] != source).then_some(*insn);
+        let source = values.now(if class == op::ST { ACC } else { IDX });
+        return (values.now(2 + (insn.k as usize & 15)) != source).then_some(*insn);
     }
     let tax = insn.code == op::MISC | op::TAX;
     let target = if class == op::LDX || tax { IDX } else { ACC };
-    let value = values.of_insn(insn, state);
-    if value == state[target] {
+    let value = values.of_insn(insn);
+    if value == values.now(target) {
         return None;
     }
     let by_memory = matches!(class, op::LD | op::LDX) && op::mode(insn.code) == op::MEM;
@@ -32,29 +59,29 @@ fn fold(values: &mut Values, insn: &Insn, state: &[Value]) -> Option<Insn> {
         return Some(Insn::stmt(load | op::IMM, k));
     }
     match class {
-        op::LD if op::mode(insn.code) == op::IND => Some(absolute(values, insn, state)),
+        op::LD if op::mode(insn.code) == op::IND => Some(absolute(values, insn)),
         op::ALU if op::src(insn.code) == op::X && op::operation(insn.code) != op::NEG => {
-            Some(by_constant(values, insn, state, value))
+            Some(by_constant(values, insn, value))
         }
         _ => Some(*insn),
     }
 }
 
 /// An indexed load with a known index is an absolute one.
-fn absolute(values: &Values, insn: &Insn, state: &[Value]) -> Insn {
-    match values.constant(state[IDX]).and_then(|base| values.add_offsets(base, insn.k)) {
+fn absolute(values: &Values, insn: &Insn) -> Insn {
+    match values.constant(values.now(IDX)).and_then(|base| values.add_offsets(base, insn.k)) {
         Some(k) => Insn::stmt(op::LD | op::size(insn.code) | op::ABS, k),
         None => *insn,
     }
 }
 
 /// Arithmetic with a known index register, or with no effect beyond copying it.
-fn by_constant(values: &Values, insn: &Insn, state: &[Value], value: Value) -> Insn {
-    if value == state[IDX] {
+fn by_constant(values: &Values, insn: &Insn, value: Value) -> Insn {
+    if value == values.now(IDX) {
         return Insn::stmt(op::MISC | op::TXA, 0);
     }
     let operation = op::operation(insn.code);
-    match values.constant(state[IDX]) {
+    match values.constant(values.now(IDX)) {
         // Programs that divide by a constant 0 or shift by more than 31 are refused by kernels;
         // with the index register they are fine.
         Some(0) if matches!(operation, op::DIV | op::MOD) => *insn,

@@ -92,7 +92,7 @@ impl State<'_> {
     /// Looks at the graph anew and numbers its values.
     fn analyse(&mut self, cfg: &mut Cfg) {
         self.flow.update(cfg);
-        self.values.number(cfg, &self.flow, |_, insn, _| Some(*insn));
+        self.values.number(cfg, &self.flow);
     }
 
     /// Moves branches and blocks.

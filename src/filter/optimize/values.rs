@@ -5,9 +5,9 @@
 //! last kind is what a register gets where edges with different values meet; a block is entered
 //! at most once in a run, so such a number is one value, too.
 
-use super::flow::{Flow, successors};
+use super::flow::{Flow, Regs, successors};
 use crate::bpf::{Insn, op};
-use crate::filter::cfg::{BlockId, Cfg};
+use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// A value number; 0 is none.
 pub(super) type Value = u32;
@@ -41,6 +41,10 @@ pub(super) struct Values {
     table: Vec<Value>,
     /// Registers in use: accumulator, index register and scratch words up to the last one used.
     regs: usize,
+    /// Expressions are simplified.
+    folds: bool,
+    /// Registers at the current point.
+    state: Vec<Value>,
     entry: Vec<Value>,
     exit: Vec<Value>,
 }
@@ -51,42 +55,73 @@ impl Values {
         Self { exact, ..Self::default() }
     }
 
-    /// Numbers the whole graph. With `rewrite`, every instruction is first offered to it together
-    /// with the registers before it; it may change or (with `None`) drop it.
-    pub fn number(
-        &mut self,
-        cfg: &mut Cfg,
-        flow: &Flow,
-        rewrite: impl Fn(&mut Self, &Insn, &[Value]) -> Option<Insn>,
-    ) -> bool {
-        self.reset(cfg);
-        let mut changed = false;
-        let mut state = vec![0; self.regs];
-        self.enter_root(cfg.root);
+    /// Numbers the whole graph as it is.
+    pub fn number(&mut self, cfg: &Cfg, flow: &Flow) {
+        self.begin(cfg, false);
         for &id in flow.post.iter().rev() {
-            self.name_merged(id);
-            let span = self.span(id);
-            state.copy_from_slice(&self.entry[span.clone()]);
-            let block = &mut cfg.blocks[id.index()];
-            let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
-            let mut kept = 0;
-            for at in 0..insns.len() {
-                let Some(insn) = rewrite(self, &insns[at], &state) else {
-                    continue;
-                };
-                changed |= insn != insns[at];
-                insns[kept] = insn;
-                kept += 1;
-                self.execute(&insn, &mut state);
+            self.enter(id);
+            for insn in cfg.insns_of(id) {
+                self.execute(insn);
             }
-            changed |= kept != insns.len();
-            block.len = kept as u32;
-            self.exit[span].copy_from_slice(&state);
-            for next in successors(&block.term) {
-                self.flow_into(next, &state);
+            self.leave(id, &cfg.block(id).term);
+        }
+    }
+
+    /// Begins anew at the root. Expressions are simplified when `folds`; else they are taken at
+    /// face value, as libpcap does while it moves branches.
+    pub fn begin(&mut self, cfg: &Cfg, folds: bool) {
+        self.folds = folds;
+        self.reset(cfg);
+        let span = self.span(cfg.root);
+        self.entry[span].fill(MERGED);
+    }
+
+    /// Goes to the start of a block, all of whose predecessors have been left.
+    pub fn enter(&mut self, id: BlockId) {
+        let span = self.span(id);
+        for at in span.clone() {
+            if self.entry[at] == MERGED {
+                self.entry[at] = self.unknown();
             }
         }
-        changed
+        self.state.clear();
+        self.state.extend_from_slice(&self.entry[span]);
+    }
+
+    /// Leaves a block: its registers go to its successors.
+    pub fn leave(&mut self, id: BlockId, term: &Term) {
+        let span = self.span(id);
+        self.exit[span].copy_from_slice(&self.state);
+        for next in successors(term) {
+            let span = self.span(next);
+            for (seen, &value) in self.entry[span].iter_mut().zip(&self.state) {
+                *seen = match *seen {
+                    0 => value,
+                    same if same == value => same,
+                    _ => MERGED,
+                };
+            }
+        }
+    }
+
+    /// Forgets what registers hold.
+    pub fn forget(&mut self, regs: Regs) {
+        for reg in 0..self.regs {
+            if regs >> reg & 1 != 0 {
+                self.state[reg] = self.unknown();
+            }
+        }
+    }
+
+    /// What a register holds at this point.
+    pub fn now(&self, reg: usize) -> Value {
+        self.state[reg]
+    }
+
+    /// A number like no other.
+    fn unknown(&mut self) -> Value {
+        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: u32::MAX });
+        self.defs.len() as Value - 1
     }
 
     fn reset(&mut self, cfg: &Cfg) {
@@ -109,35 +144,6 @@ impl Values {
 
     fn span(&self, id: BlockId) -> std::ops::Range<usize> {
         id.index() * self.regs..(id.index() + 1) * self.regs
-    }
-
-    fn enter_root(&mut self, root: BlockId) {
-        for at in self.span(root) {
-            self.entry[at] = MERGED;
-        }
-    }
-
-    /// Hands a block's registers to a successor.
-    fn flow_into(&mut self, next: BlockId, state: &[Value]) {
-        let span = self.span(next);
-        for (seen, &value) in self.entry[span].iter_mut().zip(state) {
-            *seen = match *seen {
-                0 => value,
-                same if same == value => same,
-                _ => MERGED,
-            };
-        }
-    }
-
-    /// Gives registers with several possible values numbers of their own.
-    fn name_merged(&mut self, id: BlockId) {
-        for at in self.span(id) {
-            if self.entry[at] == MERGED {
-                self.entry[at] = self.defs.len() as Value;
-                let def = Def { code: ENTRY, a: id.0, b: at as u32, max: u32::MAX };
-                self.defs.push(def);
-            }
-        }
     }
 
     /// Value of a register at the start of a block.
@@ -167,12 +173,12 @@ impl Values {
     }
 
     /// The number that `insn` loads or computes, 0 for stores.
-    pub fn of_insn(&mut self, insn: &Insn, state: &[Value]) -> Value {
-        let (a, x) = (state[ACC], state[IDX]);
+    pub fn of_insn(&mut self, insn: &Insn) -> Value {
+        let (a, x) = (self.state[ACC], self.state[IDX]);
         match op::class(insn.code) {
             op::LD | op::LDX => match op::mode(insn.code) {
                 op::IMM => self.of_constant(insn.k),
-                op::MEM => state[2 + (insn.k as usize & 15)],
+                op::MEM => self.state[2 + (insn.k as usize & 15)],
                 op::IND => self.indexed(insn, x),
                 op::MSH => self.find(insn.code, insn.k, 0, 60),
                 _ => self.find(insn.code, insn.k, 0, size_max(insn.code)),
@@ -190,8 +196,9 @@ impl Values {
     }
 
     /// Runs an instruction on the registers.
-    fn execute(&mut self, insn: &Insn, state: &mut [Value]) {
-        let value = self.of_insn(insn, state);
+    pub fn execute(&mut self, insn: &Insn) {
+        let value = self.of_insn(insn);
+        let state = &mut self.state;
         match op::class(insn.code) {
             op::LD | op::ALU => state[ACC] = value,
             op::LDX => state[IDX] = value,
@@ -206,7 +213,8 @@ impl Values {
     fn indexed(&mut self, insn: &Insn, index: Value) -> Value {
         let max = size_max(insn.code);
         let absolute = op::LD | op::size(insn.code) | op::ABS;
-        if let Some(base) = self.constant(index)
+        if self.folds
+            && let Some(base) = self.constant(index)
             && let Some(offset) = self.add_offsets(base, insn.k)
         {
             return self.find(absolute, offset, 0, max);
@@ -216,12 +224,15 @@ impl Values {
 
     fn negated(&mut self, a: Value) -> Value {
         match self.constant(a) {
-            Some(k) => self.of_constant(k.wrapping_neg()),
-            None => self.find(op::ALU | op::NEG, a, 0, u32::MAX),
+            Some(k) if self.folds => self.of_constant(k.wrapping_neg()),
+            _ => self.find(op::ALU | op::NEG, a, 0, u32::MAX),
         }
     }
 
     fn arithmetic(&mut self, operation: u16, a: Value, b: Value) -> Value {
+        if !self.folds {
+            return self.find(op::ALU | operation, a, b, u32::MAX);
+        }
         if let (Some(left), Some(right)) = (self.constant(a), self.constant(b))
             && let Some(result) = evaluate(operation, left, right)
         {
@@ -262,12 +273,12 @@ impl Values {
         bound.unwrap_or(u32::MAX)
     }
 
-    /// The offset of a load whose index is known. None for a sum in the upper half: offsets from
-    /// 0xfffff000 on are the kernel's ancillary data. A sum that wraps becomes valid where it was
+    /// The offset of a load whose index is known. None for a sum that the kernel would take for
+    /// something else than an offset. A sum that wraps becomes valid where it was
     /// none (`ld [x + 0xfffffffe]` with an index of 23), which is libpcap's way.
     pub fn add_offsets(&self, base: u32, k: u32) -> Option<u32> {
         let sum = if self.exact { base.checked_add(k)? } else { base.wrapping_add(k) };
-        (sum < 0x8000_0000).then_some(sum)
+        (sum < SPECIAL_OFFSETS || k >= SPECIAL_OFFSETS).then_some(sum)
     }
 
     /// Greatest value that a number can stand for.
@@ -297,6 +308,10 @@ impl Values {
         value
     }
 }
+
+/// `SKF_LL_OFF` of `linux/filter.h`: from here on offsets are relative to a header, and from
+/// `SKF_AD_OFF` (0xfffff000) on they name auxiliary data.
+const SPECIAL_OFFSETS: u32 = 0xffe0_0000;
 
 /// Stands in `entry` for "several values" until the block is visited.
 const MERGED: Value = u32::MAX;
