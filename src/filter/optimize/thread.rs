@@ -15,7 +15,7 @@ const STEPS: usize = 1 << 16;
 /// change moves an edge to a block nearer to the end, so repetition comes to an end.
 pub(super) fn thread_edges(
     cfg: &mut Cfg,
-    flow: &mut Flow,
+    flow: &Flow,
     values: &mut Values,
     work: &mut ThreadWork,
 ) -> bool {
@@ -48,75 +48,62 @@ pub(super) struct ThreadWork {
 
 enum Visit {
     /// A node of the dominator tree.
-    Node(Node),
-    /// Everything below an edge has been seen.
-    Leave(usize),
+    Enter(Node),
+    /// Everything that an edge dominates has been seen; the mark is where its facts begin.
+    Leave(Node, usize),
 }
 
 struct Walk<'a> {
     cfg: &'a mut Cfg,
-    flow: &'a mut Flow,
+    flow: &'a Flow,
     work: &'a mut ThreadWork,
     steps: usize,
     changed: bool,
 }
 
 impl Walk<'_> {
-    /// Visits the dominator tree depth first, with the facts that hold at each edge.
+    /// Visits the dominator tree depth first, with the facts that hold at each edge. The end of the
+    /// program comes first: so an edge passes in one step what the edges behind it have passed.
     fn run(&mut self) {
-        let mut stack = vec![Visit::Node(block_node(self.cfg.root))];
+        let mut stack = vec![Visit::Enter(block_node(self.cfg.root))];
         while let Some(visit) = stack.pop() {
-            let node = match visit {
-                Visit::Leave(mark) => {
+            match visit {
+                Visit::Leave(edge, mark) => {
+                    self.edge(BlockId(edge / 3), edge % 3 == 1);
                     self.work.facts.rewind(mark);
-                    continue;
                 }
-                Visit::Node(node) => node,
-            };
-            let id = BlockId(node / 3);
-            let below = stack.len();
-            if node % 3 != 0 {
-                stack.push(Visit::Leave(self.work.facts.mark()));
-                self.edge(id, node % 3 == 1);
-            } else {
-                let edges = successors(&self.cfg.block(id).term).count() as u32;
-                stack.extend((1..=edges).map(|edge| Visit::Node(node + edge)));
+                Visit::Enter(node) => {
+                    let id = BlockId(node / 3);
+                    if node % 3 == 0 {
+                        let edges = successors(&self.cfg.block(id).term).count() as u32;
+                        stack.extend((1..=edges).map(|edge| Visit::Enter(node + edge)));
+                    } else {
+                        stack.push(Visit::Leave(node, self.work.facts.mark()));
+                        if let Some(question) = &self.work.questions[id.index()] {
+                            self.work.facts.learn(question, node % 3 == 1);
+                        }
+                    }
+                    // In program order, so that the last is on top.
+                    let below = self.work.dominators.children(node);
+                    stack.extend(below.map(|id| Visit::Enter(block_node(id))));
+                }
             }
-            let from = stack.len();
-            stack.extend(self.work.dominators.children(node).map(|id| Visit::Node(block_node(id))));
-            // The first to visit must be on top; what to undo stays at the bottom.
-            let first = if node % 3 != 0 { from } else { below };
-            stack[first..].reverse();
         }
     }
 
-    /// Learns what an edge says and moves its target.
+    /// Moves the target of an edge as far as what is known there decides.
     fn edge(&mut self, id: BlockId, taken: bool) {
-        if let Some(question) = &self.work.questions[id.index()] {
-            self.work.facts.learn(question, taken);
-        }
-        if self.flow.incoming[id.index()] == 0 {
-            return;
-        }
-        let old = match self.cfg.block(id).term {
+        let mut term = self.cfg.block(id).term;
+        let target = match &mut term {
             Term::If { jt, .. } if taken => jt,
             Term::If { jf, .. } => jf,
             Term::Goto(to) => to,
             Term::Ret(_) => return,
         };
-        let new = self.destination(old);
-        if new == old {
-            return;
-        }
-        match &mut self.cfg.blocks[id.index()].term {
-            Term::If { jt, .. } if taken => *jt = new,
-            Term::If { jf, .. } => *jf = new,
-            Term::Goto(to) => *to = new,
-            Term::Ret(_) => {}
-        }
-        self.changed = true;
-        self.flow.incoming[new.index()] += 1;
-        self.release(old);
+        let destination = self.destination(*target);
+        self.changed |= destination != *target;
+        *target = destination;
+        self.cfg.blocks[id.index()].term = term;
     }
 
     /// The farthest block that an edge to `target` may go to instead: every test between is
@@ -163,17 +150,5 @@ impl Walk<'_> {
         let decided = matches!(self.cfg.block(id).term, Term::If { jt, jf, .. } if jt != jf);
         let stores = self.flow.written[id.index()] & !(A | X) != 0;
         (decided && !stores) || !self.cfg.insns_of(id).iter().any(can_reject)
-    }
-
-    /// An edge to the block is gone; blocks that nothing leads to any more lose theirs.
-    fn release(&mut self, id: BlockId) {
-        let mut lost = vec![id];
-        while let Some(id) = lost.pop() {
-            let incoming = &mut self.flow.incoming[id.index()];
-            *incoming -= 1;
-            if *incoming == 0 {
-                lost.extend(successors(&self.cfg.block(id).term));
-            }
-        }
     }
 }

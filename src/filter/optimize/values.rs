@@ -243,9 +243,10 @@ impl Values {
             (op::ADD | op::SUB | op::LSH | op::RSH | op::OR | op::XOR, _, Some(0))
             | (op::MUL | op::DIV, _, Some(1)) => return a,
             (op::ADD | op::OR | op::XOR, Some(0), _) | (op::MUL, Some(1), _) => return b,
-            (op::MUL | op::AND, _, Some(0)) | (op::MUL | op::AND, Some(0), _) => {
-                return self.of_constant(0);
-            }
+            (op::MUL | op::AND, _, Some(0))
+            | (op::MUL | op::AND | op::LSH | op::RSH, Some(0), _) => return self.of_constant(0),
+            // Rejecting a division by 0 counts as a load does.
+            (op::DIV | op::MOD, Some(0), _) if !self.exact => return self.of_constant(0),
             _ => {}
         }
         let commutes = matches!(operation, op::ADD | op::MUL | op::OR | op::AND | op::XOR);
@@ -278,7 +279,7 @@ impl Values {
     /// none (`ld [x + 0xfffffffe]` with an index of 23), which is libpcap's way.
     pub fn add_offsets(&self, base: u32, k: u32) -> Option<u32> {
         let sum = if self.exact { base.checked_add(k)? } else { base.wrapping_add(k) };
-        (sum < SPECIAL_OFFSETS || k >= SPECIAL_OFFSETS).then_some(sum)
+        (sum < SPECIAL_OFFSETS || base.max(k) >= SPECIAL_OFFSETS).then_some(sum)
     }
 
     /// Greatest value that a number can stand for.
