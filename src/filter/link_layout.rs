@@ -122,7 +122,7 @@ const fn fixed_offsets(dlt: Dlt) -> Quad {
         Dlt::SLIP_BSDOS => (NO, 24, 0, 0),
         Dlt::NULL | Dlt::LOOP => (0, 4, 0, 0),
         Dlt::ENC => (0, 12, 0, 0),
-        Dlt::PPP | Dlt::PPP_PPPD | Dlt::C_HDLC | Dlt::PPP_SERIAL => (2, 4, 0, 0),
+        Dlt::PPP | Dlt::PPP_PPPD | Dlt::C_HDLC | Dlt::HDLC | Dlt::PPP_SERIAL => (2, 4, 0, 0),
         Dlt::PPP_ETHER => (6, 8, 0, 0),
         Dlt::PPP_BSDOS => (5, 24, 0, 0),
         Dlt::FDDI => (13, 13, 8, 3),
@@ -136,7 +136,8 @@ const fn fixed_offsets(dlt: Dlt) -> Quad {
         Dlt::APPLE_IP_OVER_IEEE1394 => (16, 18, 0, 0),
         Dlt::SYMANTEC_FIREWALL => (6, 44, 0, 0),
         Dlt::JUNIPER_MFR | Dlt::JUNIPER_MLFR | Dlt::JUNIPER_MLPPP | Dlt::JUNIPER_PPP
-        | Dlt::JUNIPER_CHDLC | Dlt::JUNIPER_FRELAY | Dlt::JUNIPER_PPPOE_ATM => (4, 4, 0, NO),
+        | Dlt::JUNIPER_CHDLC | Dlt::JUNIPER_FRELAY => (4, 4, 0, NO),
+        Dlt::JUNIPER_PPPOE_ATM => (4, 6, 0, NO),
         Dlt::JUNIPER_ATM1 => (4, 4, 0, 10),
         Dlt::JUNIPER_ATM2 => (8, 8, 0, 10),
         Dlt::JUNIPER_PPPOE | Dlt::JUNIPER_ETHER => (16, 14, 18, 21),
@@ -147,7 +148,7 @@ const fn fixed_offsets(dlt: Dlt) -> Quad {
         Dlt::JUNIPER_ISM | Dlt::JUNIPER_VS | Dlt::JUNIPER_SRX_E2E | Dlt::JUNIPER_FIBRECHANNEL
         | Dlt::JUNIPER_ATM_CEMIC => (8, NO, NO, NO),
         Dlt::PFSYNC => (NO, 4, 0, 0),
-        Dlt::IPNET => (1, 24, NO, NO),
+        Dlt::IPNET => (1, 24, 0, NO),
         _ => (NO, NO, NO, NO),
     }
 }

@@ -23,9 +23,9 @@ impl Lowerer<'_> {
     pub(super) fn direction(&mut self, outbound: bool) -> Lowered {
         let pick = |out: u32, inside: u32| if outbound { out } else { inside };
         // Everything that was not sent is inbound.
-        let outgoing = if outbound { Cmp::Eq } else { Cmp::Ne };
+        let outgoing = pick_cmp(outbound);
         match self.layout.dlt {
-            Dlt::SLIP => self.eq(Base::Link, 0, Size::B, u32::from(outbound)),
+            Dlt::SLIP => self.cmp(Base::Link, 0, Size::B, pick_cmp(!outbound), 0),
             Dlt::IPNET => self.eq(Base::Link, 2, Size::H, pick(IPNET_OUTBOUND, IPNET_INBOUND)),
             Dlt::LINUX_SLL => self.cmp(Base::Link, 0, Size::H, outgoing, PACKET_OUTGOING),
             Dlt::LINUX_SLL2 => self.cmp(Base::Link, 10, Size::B, outgoing, PACKET_OUTGOING),
@@ -64,4 +64,9 @@ impl Lowerer<'_> {
 
 const fn pick_name(outbound: bool) -> &'static str {
     if outbound { "outbound" } else { "inbound" }
+}
+
+/// The comparison that holds, or the one that does not, for what a direction bit says.
+const fn pick_cmp(equal: bool) -> Cmp {
+    if equal { Cmp::Eq } else { Cmp::Ne }
 }

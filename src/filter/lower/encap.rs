@@ -63,7 +63,7 @@ impl Lowerer<'_> {
             let tpid = self.tag_protocol()?;
             let vlan = match tag {
                 Some(tag) => {
-                    let vid = self.eq_masked(Base::Llc, 0, Size::H, 0x0fff, tag)?;
+                    let vid = self.eq_masked(Base::Net, 0, Size::H, 0x0fff, tag)?;
                     self.and(tpid, vid)
                 }
                 None => tpid,
@@ -90,7 +90,7 @@ impl Lowerer<'_> {
         let present = insn(op::LD | op::ABS | op::B, Ancillary::VlanTagPresent.offset());
         let stripped = self.compare(&[present], Cmp::Eq, 1);
         let mut type_load = self.load(Base::LinkType, 0, Size::H)?;
-        let tci_load = self.load(Base::Llc, 0, Size::H)?;
+        let tci_load = self.load(Base::Net, 0, Size::H)?;
         let (payload, link_type) = (self.regs.alloc()?, self.regs.alloc()?);
         let plain = type_load.clone();
         let mut shifted = Steps::new();

@@ -67,7 +67,7 @@ impl Lowerer<'_> {
                 let ty = self.llc_type(proto)?;
                 Ok(self.and(is_llc, ty))
             }
-            Dlt::LINUX_SLL | Dlt::LINUX_SLL2 => self.sll_type(proto),
+            Dlt::LINUX_SLL => self.sll_type(proto),
             Dlt::C_HDLC | Dlt::HDLC => {
                 let proto = if proto == llc::ISONS { sap_pair(proto) } else { proto };
                 self.eq(Base::LinkType, 0, Size::H, proto)
@@ -83,8 +83,8 @@ impl Lowerer<'_> {
     fn other_link_type(&mut self, proto: u32) -> Lowered {
         match self.layout.dlt {
             Dlt::SLIP | Dlt::SLIP_BSDOS | Dlt::RAW => match proto {
-                ethertype::IP => self.eq_masked(Base::Net, 0, Size::B, 0xf0, 0x40),
-                ethertype::IPV6 => self.eq_masked(Base::Net, 0, Size::B, 0xf0, 0x60),
+                ethertype::IP => self.eq_masked(Base::Link, 0, Size::B, 0xf0, 0x40),
+                ethertype::IPV6 => self.eq_masked(Base::Link, 0, Size::B, 0xf0, 0x60),
                 _ => Ok(self.constant(false)),
             },
             Dlt::IPV4 => Ok(self.constant(proto == ethertype::IP)),
@@ -99,7 +99,7 @@ impl Lowerer<'_> {
                 None => Ok(self.constant(false)),
             },
             Dlt::IPNET => match address_family(proto, IPNET_AF_INET6) {
-                Some(family) => self.eq(Base::Link, 0, Size::B, family),
+                Some(family) => self.eq(Base::LinkType, 0, Size::B, family),
                 None => Ok(self.constant(false)),
             },
             Dlt::ARCNET | Dlt::ARCNET_LINUX => self.arcnet_type(proto),
@@ -277,11 +277,11 @@ impl Lowerer<'_> {
         self.eq(Base::LinkType, 0, Size::B, id)
     }
 
-    /// RFC 2427: the NLPID, after an unnumbered-information control byte for OSI.
+    /// RFC 2427: the NLPID, after the control byte of unnumbered information.
     fn frame_relay_type(&mut self, proto: u32) -> Lowered {
         match proto {
-            ethertype::IP => self.eq(Base::Link, 2, Size::B, 0xcc),
-            ethertype::IPV6 => self.eq(Base::Link, 2, Size::B, 0x8e),
+            ethertype::IP => self.eq(Base::Link, 2, Size::H, 0x03cc),
+            ethertype::IPV6 => self.eq(Base::Link, 2, Size::H, 0x038e),
             llc::ISONS => {
                 let clnp = self.eq(Base::Link, 2, Size::H, 0x0381)?;
                 let esis = self.eq(Base::Link, 2, Size::H, 0x0382)?;
