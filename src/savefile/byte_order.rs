@@ -27,14 +27,12 @@ impl ByteOrder {
     /// As many 32-bit numbers as asked for, from the start.
     #[inline]
     pub fn words<const N: usize>(self, bytes: &[u8]) -> [u32; N] {
-        let mut words = [0; N];
-        for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-            *word = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-        if self.swapped {
-            words = words.map(u32::swap_bytes);
-        }
-        words
+        // One length check for all.
+        let bytes = &bytes[..4 * N];
+        let words: [u32; N] = std::array::from_fn(|i| {
+            u32::from_ne_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]])
+        });
+        if self.swapped { words.map(u32::swap_bytes) } else { words }
     }
 
     /// The signed 64-bit number at `at`.
