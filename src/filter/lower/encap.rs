@@ -173,6 +173,7 @@ impl Lowerer<'_> {
         check("Geneve VNI", vni, 0x00ff_ffff)?;
         let header = TunnelHeader { port: GENEVE_PORT, version: (0, 0xc0, 0), vni };
         let found = self.tunnel(&header)?;
+        self.optimizable = false;
         let (link_type, link, payload) =
             (self.regs.alloc()?, self.regs.alloc()?, self.regs.alloc()?);
         // A is where the transport header starts, without the constant part of its offset.

@@ -51,7 +51,8 @@ pub struct Lowered {
     pub tree: CondTree,
     /// Its root.
     pub root: CondId,
-    /// The program may be optimized (it has no loop).
+    /// Libpcap optimizes such a program. It does not where link headers of variable length or a
+    /// loop need jumps inside blocks; verdicts on truncated packets must stay then.
     pub optimizable: bool,
 }
 

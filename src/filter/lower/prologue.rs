@@ -75,12 +75,14 @@ impl Lowerer<'_> {
                 None => self.regs.alloc()?,
             };
             link_prefix(dlt, link, &mut steps);
+            self.optimizable &= dlt != Dlt::PRISM_HEADER;
         }
         if let Some(payload) = payload {
             if steps.is_empty() {
                 steps.push(insn(op::LDX | op::IMM, 0));
             }
             wlan_header(dlt, payload, &mut steps);
+            self.optimizable = false;
         }
         Ok(steps)
     }
