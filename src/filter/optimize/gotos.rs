@@ -1,17 +1,20 @@
 //! Unconditional jumps: none that needs not be.
 
-use super::flow::Flow;
+use super::flow::{Flow, can_reject};
 use super::intern::redirect;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
-/// Makes tests that lead to the same block either way unconditional. Until then they keep alive
-/// what they test: a load that may reject the packet.
+/// Makes tests that lead to the same block either way unconditional. Those behind a load that
+/// may reject the packet stay, to keep it alive; all but the program's first, which needs no test
+/// for that at this point.
 pub(super) fn drop_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
     let mut changed = false;
     for &id in &flow.post {
+        let may_go = id == cfg.root || !cfg.insns_of(id).iter().any(can_reject);
         let term = &mut cfg.blocks[id.index()].term;
         if let Term::If { jt, jf, .. } = *term
             && jt == jf
+            && may_go
         {
             *term = Term::Goto(jt);
             changed = true;
