@@ -117,8 +117,10 @@ impl Batch {
             match (control.cmsg_level, control.cmsg_type) {
                 (libc::SOL_PACKET, libc::PACKET_AUXDATA) => {
                     // SAFETY: the kernel stored a tpacket_auxdata here.
-                    message.aux =
-                        Some(unsafe { data.cast::<libc::tpacket_auxdata>().read_unaligned() });
+                    let aux = unsafe { data.cast::<libc::tpacket_auxdata>().read_unaligned() };
+                    // What the filter cut off is only told here.
+                    message.len = message.len.max(aux.tp_len);
+                    message.aux = Some(aux);
                 }
                 (libc::SOL_SOCKET, SCM_TIMESTAMPNS) => {
                     // SAFETY: the kernel stored a timespec here.

@@ -243,7 +243,6 @@ fn assemble(
         counter: StatsCounter::default(),
         drops,
         waker: Arc::new(waker),
-        barren: false,
         down: false,
         corrupt: None,
         detached: vec![0; snaplen as usize].into(),

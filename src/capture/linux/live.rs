@@ -56,8 +56,6 @@ pub(super) struct Live {
     pub counter: StatsCounter,
     pub drops: InterfaceDrops,
     pub waker: Arc<EventWaker>,
-    /// Whether packets were made ready and none was shown since.
-    pub barren: bool,
     /// Whether the interface is down.
     pub down: bool,
     pub corrupt: Option<Corrupt>,
@@ -184,7 +182,6 @@ impl Live {
             match self.source.next() {
                 Ok(frame) => {
                     if let Some(packet) = self.present(frame?) {
-                        self.barren = false;
                         return Some(packet);
                     }
                 }
@@ -259,14 +256,9 @@ impl Backend for Live {
                 "corrupted frame on kernel ring mac offset {mac} + caplen {caplen} > frame len {room}"
             )));
         }
-        // What was ready was all filtered out: with a timeout, the caller gets its turn.
-        if std::mem::take(&mut self.barren) && self.timeout_ms > 0 {
-            return Ok(Fill::Empty);
-        }
         let mut waited = false;
         loop {
             if self.ready()? {
-                self.barren = true;
                 return Ok(Fill::Ready);
             }
             if self.nonblock && std::mem::replace(&mut waited, true) {

@@ -14,8 +14,8 @@ use std::os::fd::AsFd;
 
 /// Buffer size where none is set, bytes.
 const DEFAULT_BUFFER: u32 = 2 << 20;
-/// Most bytes the kernel puts in front of a raw packet for its link-layer header.
-const MAX_LINK_HEADER: u32 = 256;
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: u32 = 14;
 /// `TPACKET_ALIGNMENT`.
 const ALIGN: u32 = libc::TPACKET_ALIGNMENT as u32;
 
@@ -95,8 +95,10 @@ fn ring(
     let frame_size = match version {
         RingVersion::V3 => MAXIMUM_SNAPLEN,
         RingVersion::V2 => {
-            let cooked = opened.kind.cooked;
-            v2_frame_size(header, cooked, longest_packet(opened, wanted)?)
+            let ethernet = opened.kind.linktypes[0] == Dlt::EN10MB;
+            // Without a header most is in front.
+            let link_header = if ethernet { ETHERNET_HEADER } else { 0 };
+            v2_frame_size(header, link_header, longest_packet(opened, wanted)?)
         }
     };
     let shape = shape(frame_size, buffer_size(wanted), retire_ms(wanted.timeout_ms));
@@ -143,11 +145,13 @@ fn align(len: u32) -> u32 {
     len.next_multiple_of(ALIGN)
 }
 
-/// Bytes of a TPACKET_V2 frame that has room for `longest` bytes of packet, computed as
-/// `tpacket_rcv` in net/packet/af_packet.c does.
-fn v2_frame_size(header: u32, cooked: bool, longest: u32) -> u32 {
+/// Bytes of a TPACKET_V2 frame that has room for `longest` bytes of packet behind a link-layer
+/// header of `link_header` bytes, computed as `tpacket_rcv` in net/packet/af_packet.c does.
+///
+/// libpcap computes with a header of 256 bytes, for which the kernel leaves less space before
+/// the packet: some of its captures lose the last bytes of the snapshot length.
+fn v2_frame_size(header: u32, link_header: u32, longest: u32) -> u32 {
     let with_addr = align(header) + size_of::<libc::sockaddr_ll>() as u32;
-    let link_header = if cooked { 0 } else { MAX_LINK_HEADER };
     let net_offset = align(with_addr + link_header.max(16)) + TAG_LEN;
     align(net_offset - link_header + longest)
 }
@@ -184,22 +188,26 @@ fn allocate(socket: &PacketSocket, mut shape: RingShape) -> io::Result<RingShape
 mod tests {
     use super::*;
 
-    /// Frame sizes that libpcap 1.10.3 was seen to ask for.
+    /// Frame sizes that libpcap 1.10.3 was seen to ask for, and larger ones where its own are
+    /// too small (70 or 84 bytes in front of the packet, with Ethernet header or without).
     #[test]
-    fn frame_sizes_are_libpcaps() {
-        for (cooked, longest, expected) in [
-            (false, 65_553, 65_632),
-            (false, 65_535, 65_616),
-            (false, 1_500, 1_568),
-            (false, 2_000, 2_080),
-            (false, 100, 176),
-            (false, 1, 80),
-            (true, 262_144, 262_240),
-            (true, 65_535, 65_632),
-            (true, 2_000, 2_096),
-            (true, 17, 112),
+    fn frame_sizes_are_libpcaps_or_right() {
+        for (link_header, longest, libpcap) in [
+            (14, 65_553, 65_632),
+            (14, 65_535, 65_616),
+            (14, 1_500, 1_568),
+            (14, 2_000, 2_080),
+            (14, 100, 176),
+            (14, 60, 128),
+            (14, 1, 80),
+            (0, 262_144, 262_240),
+            (0, 65_535, 65_632),
+            (0, 2_000, 2_096),
+            (0, 17, 112),
         ] {
-            assert_eq!(v2_frame_size(32, cooked, longest), expected, "{cooked} {longest}");
+            let needed = if link_header == 14 { 70 } else { 84 } + longest;
+            let expected = if libpcap < needed { libpcap + ALIGN } else { libpcap };
+            assert_eq!(v2_frame_size(32, link_header, longest), expected, "{longest}");
         }
     }
 
