@@ -24,6 +24,11 @@ fn numbers(packets: &[capture::Packet]) -> Vec<u32> {
 fn counts_contents_and_times() {
     in_namespace("counts", || {
         veth("va", "vb");
+        // As long as one socket of the machine wants them, all packets are stamped on arrival,
+        // else when a ring takes them: a change in between would make time run backwards.
+        let stamped = pcap::sys::packet::PacketSocket::new(false).unwrap();
+        stamped.set_timestamp_ns().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
         for method in METHODS {
             for precision in [Precision::Micro, Precision::Nano] {
                 let wanted = config("va").tap(|c| {
