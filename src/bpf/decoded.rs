@@ -1,16 +1,19 @@
 //! Programs decoded once for a fast interpreter.
 //!
-//! Every instruction becomes one [`Op`] at the same position, so jumps stay as they are. A load
-//! with a conditional jump behind it becomes one operation that does both and skips the jump,
-//! which stays where it was for those who jump to it.
+//! Every instruction becomes one [`Op`] at the same position, so jumps stay as they are. Common
+//! runs of instructions (a load and a conditional jump, two comparisons, a header length with what
+//! it is for) become one operation that does all of it and skips the rest of the run, which stays
+//! where it was for those who jump to it.
 
-use super::interpreter::{LOOP_FUEL, arithmetic, byte, half, indexed, jump, word};
+use super::interpreter::{LOOP_FUEL, arithmetic, byte, choose, half, indexed, jump, word};
 use super::{Aux, Insn, InvalidProgram, check, op};
 
 /// A decoded program. Made of strictly valid programs only.
 #[derive(Debug)]
 pub(super) struct Decoded {
     ops: Box<[Op]>,
+    /// Whether any scratch word is ever written; if not, all are 0.
+    uses_scratch: bool,
 }
 
 /// One decoded operation.
@@ -19,11 +22,18 @@ struct Op {
     kind: Kind,
     jt: u8,
     jf: u8,
+    /// Of the second jump in a pair, where the first falls through.
+    jt2: u8,
+    jf2: u8,
+    /// Offset of the indirect load in a run of three.
+    offset: u16,
     /// The load's offset, or the only operand.
     k: u32,
-    /// Second operand of a fused operation: what the jump compares with.
+    /// Second operand of a fused operation: what the last jump compares with.
     c: u32,
 }
+
+const _: () = assert!(size_of::<Op>() == 16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -66,32 +76,41 @@ enum Kind {
     LdBAbsJeqK,
     LdHAbsJsetK,
     LdHIndJeqK,
+    /// Two comparisons, the first of which falls through to the second.
+    JeqKJeqK,
+    /// A header's length, a half word behind the header, a comparison.
+    LdxMshLdHIndJeqK,
 }
 
 impl Decoded {
     /// Decodes a program that [`check`] takes.
     pub(super) fn new(insns: &[Insn]) -> Result<Self, InvalidProgram> {
         check(insns)?;
-        let next = insns.iter().skip(1).map(Some).chain([None]);
-        let ops = insns.iter().zip(next).map(|(insn, next)| decode(insn, next)).collect();
-        Ok(Self { ops })
+        let ops = (0..insns.len()).map(|index| decode(&insns[index..])).collect();
+        let uses_scratch = insns.iter().any(|insn| [op::ST, op::STX].contains(&insn.code));
+        Ok(Self { ops, uses_scratch })
     }
 
     /// Runs the program: see [`interpret`](super::interpret).
     pub(super) fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        self.execute(packet, wirelen, aux).unwrap_or(0)
+        let verdict = if self.uses_scratch {
+            self.execute::<{ op::MEMWORDS }>(packet, wirelen, aux)
+        } else {
+            self.execute::<0>(packet, wirelen, aux)
+        };
+        verdict.unwrap_or(0)
     }
 
     #[inline(always)]
-    fn execute(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> Option<u32> {
+    fn execute<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> Option<u32> {
         let (mut a, mut x) = (0u32, 0u32);
-        let mut scratch = [0u32; op::MEMWORDS];
+        let mut scratch = [0u32; WORDS];
         let mut fuel = LOOP_FUEL;
         let mut pc = 0usize;
         loop {
-            let Op { kind, jt, jf, k, c } = *self.ops.get(pc)?;
+            let Op { kind, jt, jf, jt2, jf2, offset, k, c } = *self.ops.get(pc)?;
             pc += 1;
-            let branch = |taken: bool| usize::from(if taken { jt } else { jf });
+            let branch = |taken: bool| choose(taken, jt, jf);
             let fused = |taken: bool| 1 + branch(taken);
             match kind {
                 Kind::LdWAbs => a = word(packet, k as usize)?,
@@ -103,13 +122,13 @@ impl Decoded {
                 Kind::LdBInd => a = byte(packet, indexed(x, k)?)?,
                 Kind::LdImm => a = k,
                 Kind::LdLen => a = wirelen,
-                Kind::LdMem => a = scratch[k as usize % op::MEMWORDS],
+                Kind::LdMem => a = scratch.get(k as usize).copied().unwrap_or(0),
                 Kind::LdxImm => x = k,
                 Kind::LdxLen => x = wirelen,
-                Kind::LdxMem => x = scratch[k as usize % op::MEMWORDS],
+                Kind::LdxMem => x = scratch.get(k as usize).copied().unwrap_or(0),
                 Kind::LdxMsh => x = (byte(packet, k as usize)? & 0x0f) << 2,
-                Kind::St => scratch[k as usize % op::MEMWORDS] = a,
-                Kind::Stx => scratch[k as usize % op::MEMWORDS] = x,
+                Kind::St => *scratch.get_mut(k as usize)? = a,
+                Kind::Stx => *scratch.get_mut(k as usize)? = x,
                 Kind::Tax => x = a,
                 Kind::Txa => a = x,
                 Kind::AndK => a &= k,
@@ -146,25 +165,46 @@ impl Decoded {
                     a = half(packet, indexed(x, k)?)?;
                     pc += fused(a == c);
                 }
+                Kind::JeqKJeqK => {
+                    if a == k {
+                        pc += usize::from(jt);
+                    } else {
+                        pc += 1 + choose(a == c, jt2, jf2);
+                    }
+                }
+                Kind::LdxMshLdHIndJeqK => {
+                    x = (byte(packet, k as usize)? & 0x0f) << 2;
+                    a = half(packet, x as usize + usize::from(offset))?;
+                    pc += 1 + fused(a == c);
+                }
             }
         }
     }
 }
 
-fn decode(insn: &Insn, next: Option<&Insn>) -> Op {
-    let Insn { code, jt, jf, k } = *insn;
-    let kind = kind(insn);
-    let plain = Op { kind, jt, jf, k, c: code.into() };
-    let Some(next) = next else { return plain };
-    let fused = match (kind, self::kind(next)) {
-        (Kind::LdWAbs, Kind::JeqK) => Kind::LdWAbsJeqK,
-        (Kind::LdHAbs, Kind::JeqK) => Kind::LdHAbsJeqK,
-        (Kind::LdBAbs, Kind::JeqK) => Kind::LdBAbsJeqK,
-        (Kind::LdHAbs, Kind::JsetK) => Kind::LdHAbsJsetK,
-        (Kind::LdHInd, Kind::JeqK) => Kind::LdHIndJeqK,
-        _ => return plain,
-    };
-    Op { kind: fused, jt: next.jt, jf: next.jf, k, c: next.k }
+/// Decodes the first of some instructions together with those it can be fused with.
+fn decode(insns: &[Insn]) -> Op {
+    let Insn { code, jt, jf, k } = insns[0];
+    let kind_at = |index: usize| insns.get(index).map(kind);
+    let kind = kind(&insns[0]);
+    let plain = Op { kind, jt, jf, jt2: 0, jf2: 0, offset: 0, k, c: code.into() };
+    let fuse = |kind, last: &Insn| Op { kind, jt: last.jt, jf: last.jf, c: last.k, ..plain };
+    match (kind, kind_at(1), kind_at(2)) {
+        (Kind::LdWAbs, Some(Kind::JeqK), _) => fuse(Kind::LdWAbsJeqK, &insns[1]),
+        (Kind::LdHAbs, Some(Kind::JeqK), _) => fuse(Kind::LdHAbsJeqK, &insns[1]),
+        (Kind::LdBAbs, Some(Kind::JeqK), _) => fuse(Kind::LdBAbsJeqK, &insns[1]),
+        (Kind::LdHAbs, Some(Kind::JsetK), _) => fuse(Kind::LdHAbsJsetK, &insns[1]),
+        (Kind::LdHInd, Some(Kind::JeqK), _) => fuse(Kind::LdHIndJeqK, &insns[1]),
+        (Kind::JeqK, Some(Kind::JeqK), _) if jf == 0 => {
+            let Insn { jt: jt2, jf: jf2, k: c, .. } = insns[1];
+            Op { kind: Kind::JeqKJeqK, jt2, jf2, c, ..plain }
+        }
+        (Kind::LdxMsh, Some(Kind::LdHInd), Some(Kind::JeqK)) => {
+            let fused = fuse(Kind::LdxMshLdHIndJeqK, &insns[2]);
+            u16::try_from(insns[1].k).map_or(plain, |offset| Op { offset, ..fused })
+        }
+        _ => plain,
+    }
 }
 
 /// `insn` has a known code.

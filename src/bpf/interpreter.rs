@@ -54,7 +54,7 @@ fn execute(
     loop {
         let Insn { code, jt, jf, k } = fetch(pc)?;
         pc += 1;
-        let branch = |taken: bool| usize::from(if taken { jt } else { jf });
+        let branch = |taken: bool| choose(taken, jt, jf);
         match code {
             RET_K => return Some(k),
             RET_A => return Some(a),
@@ -112,6 +112,20 @@ pub(super) fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
         op::NEG if op::src(code) == op::K => a.wrapping_neg(),
         _ => return None,
     })
+}
+
+/// Instructions to skip.
+///
+/// A real branch, not a conditional move: so the processor predicts where the program goes and
+/// need not wait for the packet's bytes (a third of the time of a run).
+#[inline(always)]
+pub(super) fn choose(taken: bool, jt: u8, jf: u8) -> usize {
+    if taken {
+        jt.into()
+    } else {
+        std::hint::black_box(());
+        jf.into()
+    }
 }
 
 /// Where `ja k` goes. A jump back is charged with the way it will have to come again, so that a
