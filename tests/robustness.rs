@@ -177,7 +177,7 @@ fn threads() {
     let work: Vec<(i32, String)> = (0..400)
         .map(|_| {
             let (_, dlt) = dlt::pick(&mut rng);
-            (dlt, filters::write(&mut rng, dlt))
+            (dlt, filters::write(&mut rng, dlt).text)
         })
         .collect();
     let compile_all = |work: &[(i32, String)], from: usize| -> Vec<Result<Program, String>> {

@@ -88,9 +88,41 @@ fn family(dlt: i32) -> Family {
     }
 }
 
+/// A filter, and what to ask libpcap 1.10 for the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The filter.
+    pub text: String,
+    /// The same in words whose meaning is the same in all versions.
+    pub reference: String,
+}
+
+/// Marks a term with two texts while filters are put together: `START text BETWEEN reference END`.
+const START: char = '\u{1}';
+const BETWEEN: char = '\u{2}';
+const END: char = '\u{3}';
+
+fn two_texts(text: &str, reference: &str) -> String {
+    format!("{START}{text}{BETWEEN}{reference}{END}")
+}
+
+fn split(marked: &str) -> Filter {
+    let mut filter = Filter { text: String::new(), reference: String::new() };
+    for piece in marked.split_inclusive(END) {
+        let (both, special) = piece.split_once(START).unwrap_or((piece, ""));
+        filter.text.push_str(both);
+        filter.reference.push_str(both);
+        if let Some((text, reference)) = special.split_once(BETWEEN) {
+            filter.text.push_str(text);
+            filter.reference.push_str(reference.trim_end_matches(END));
+        }
+    }
+    filter
+}
+
 /// Writes filters for one link-layer type.
 #[derive(Debug)]
-pub struct Filters<'a> {
+struct Filters<'a> {
     rng: &'a mut Rng,
     family: Family,
     /// Terms still to spend.
@@ -100,7 +132,7 @@ pub struct Filters<'a> {
 }
 
 /// A filter for a link-layer type.
-pub fn write(rng: &mut Rng, dlt: i32) -> String {
+pub fn write(rng: &mut Rng, dlt: i32) -> Filter {
     let budget = match rng.below(10) {
         0..=3 => 1,
         4..=6 => 2,
@@ -109,7 +141,7 @@ pub fn write(rng: &mut Rng, dlt: i32) -> String {
     };
     let tunnels = rng.percent(25);
     let mut filters = Filters { rng, family: family(dlt), budget, tunnels };
-    filters.expression(0)
+    split(&filters.expression(0))
 }
 
 impl Filters<'_> {
@@ -152,10 +184,13 @@ impl Filters<'_> {
             65..=70 => self.proto_number(),
             71..=90 => self.relation(),
             91..=95 => self.length(),
-            96..=97 => self
-                .rng
-                .pick(&["ip multicast", "ip6 multicast", "multicast", "broadcast"])
-                .to_owned(),
+            96..=97 => match self.rng.below(4) {
+                // All from 224.0.0.0 up before 1.11.
+                0 => two_texts("ip multicast", "(ip[16] & 0xf0 = 0xe0)"),
+                1 => "ip6 multicast".to_owned(),
+                2 => "multicast".to_owned(),
+                _ => "broadcast".to_owned(),
+            },
             _ => self.rare(),
         }
     }
@@ -269,12 +304,17 @@ impl Filters<'_> {
             0 => format!("less {n}"),
             1 => format!("greater {n}"),
             2 => format!("len {} {n}", self.rng.pick(&["<", "<=", ">", ">=", "=", "!="])),
-            _ => format!(
-                "byte {} {} {}",
-                n % 64,
-                self.rng.pick(&["=", "<", ">", "&", "|"]),
-                self.rng.below(256)
-            ),
+            _ => {
+                let (at, value) = (n % 64, self.rng.below(256));
+                match self.rng.pick(&["=", "<", ">", "&", "|"]) {
+                    // Without the load before 1.11.
+                    op @ ("&" | "|") => two_texts(
+                        &format!("byte {at} {op} {value}"),
+                        &format!("(link[{at}] {op} {value} != 0)"),
+                    ),
+                    op => format!("byte {at} {op} {value}"),
+                }
+            }
         }
     }
 
@@ -431,20 +471,25 @@ impl Filters<'_> {
                         "metaconnect",
                     ])
                     .to_owned(),
-                1 => format!("vpi {}", self.value_test()),
-                _ => format!("vci {}", self.value_test()),
+                1 => self.value_test("vpi"),
+                _ => self.value_test("vci"),
             },
             Family::Mtp => match self.rng.below(3) {
                 0 => self
                     .rng
                     .pick(&["fisu", "lssu", "msu", "hfisu", "hlssu", "hmsu", "lsu"])
                     .to_owned(),
-                1 => format!("{} {}", self.rng.pick(&["sio", "hsio"]), self.value_test()),
-                _ => format!(
-                    "{} {}",
-                    self.rng.pick(&["opc", "dpc", "hopc", "hdpc", "sls", "hsls"]),
-                    self.rng.pick(&["1", "> 2", "!= 7", "(1 or 2)", "<= 3"])
-                ),
+                1 => {
+                    let field = self.rng.pick(&["sio", "hsio"]);
+                    self.value_test(field)
+                }
+                _ => {
+                    let field = self.rng.pick(&["opc", "dpc", "hopc", "hdpc", "sls", "hsls"]);
+                    match self.rng.pick(&["1", "> 2", "!= 7", "(1 or 2)", "<= 3"]) {
+                        "!= 7" => two_texts(&format!("{field} != 7"), &format!("(not {field} 7)")),
+                        value => format!("{field} {value}"),
+                    }
+                }
             },
             Family::Pflog => self
                 .rng
@@ -476,12 +521,16 @@ impl Filters<'_> {
         }
     }
 
-    fn value_test(&mut self) -> String {
+    fn value_test(&mut self, field: &str) -> String {
         let n = self.rng.below(256);
         match self.rng.below(3) {
-            0 => n.to_string(),
-            1 => format!("{} {n}", self.rng.pick(&["=", "!=", "<", "<=", ">", ">="])),
-            _ => format!("({n} or {})", self.rng.below(200)),
+            0 => format!("{field} {n}"),
+            1 => match self.rng.pick(&["=", "!=", "<", "<=", ">", ">="]) {
+                // The opposite before 1.11.
+                "!=" => two_texts(&format!("{field} != {n}"), &format!("(not {field} {n})")),
+                op => format!("{field} {op} {n}"),
+            },
+            _ => format!("{field} ({n} or {})", self.rng.below(200)),
         }
     }
 
@@ -539,10 +588,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_texts_in_one() {
+        let filter = split(&format!("a or {} and {}b", two_texts("x", "y"), two_texts("v", "")));
+        assert_eq!((&*filter.text, &*filter.reference), ("a or x and vb", "a or y and b"));
+    }
+
+    #[test]
     fn reproducible_and_various() {
         let many = |seed| {
             let mut rng = Rng::new(seed);
-            (0..1000).map(|_| write(&mut rng, 1)).collect::<Vec<_>>()
+            (0..1000).map(|_| write(&mut rng, 1).text).collect::<Vec<_>>()
         };
         assert_eq!(many(7), many(7));
         let mut different = many(7);

@@ -248,11 +248,11 @@ fn program() -> &'static Path {
 
 /// Always asks cargo: a stale oracle would answer an older protocol.
 fn build(profile_dir: &Path) {
-    let release = profile_dir.ends_with("release");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--package", "oracle", "--bin", "oracle"]);
-    if release {
-        cargo.arg("--release");
+    // The directory has the profile's name, but for the default one.
+    if let Some(profile) = profile_dir.file_name().filter(|name| *name != "debug") {
+        cargo.arg("--profile").arg(profile);
     }
     cargo.arg("--target-dir").arg(profile_dir.parent().expect("target directory"));
     cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
