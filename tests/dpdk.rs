@@ -4,6 +4,8 @@
 mod dpdk {
     mod faults;
     mod filters;
+    mod live;
     mod ports;
     pub mod setup;
+    mod tcpdump;
 }

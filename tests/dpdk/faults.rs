@@ -5,13 +5,26 @@ use std::process::{Command, Output};
 
 /// Runs one of this program's ignored tests in a process of its own.
 fn child(test: &str, variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("dpdk::faults::{test}"), "--ignored", "--nocapture", "-q"]);
+    child_in(None, &format!("faults::{test}"), variables)
+}
+
+/// The same, in a network namespace.
+pub fn child_in(namespace: Option<&str>, test: &str, variables: &[(&str, &str)]) -> Output {
+    let program = std::env::current_exe().unwrap();
+    let mut command = match namespace {
+        Some(name) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", name]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.args(["--exact", &format!("dpdk::{test}"), "--ignored", "--nocapture", "-q"]);
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
 /// The child's test passed, and nothing but the test harness wrote anything.
-fn quiet_success(output: &Output) {
+pub fn quiet_success(output: &Output) {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
