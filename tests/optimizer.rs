@@ -205,10 +205,9 @@ fn generated_filters_are_libpcaps_or_shorter() {
     let mut tally = Tally::default();
     for _ in 0..count("OXPCAP_FILTERS", 1500) {
         let dlt = if random.percent(60) { 1 } else { random.pick(&fuzz::dlt::KNOWN).1 };
-        let text = filters::write(&mut random, dlt);
-        // Libpcap 1.10 tests what happens to be in the accumulator for `byte N & V`, and its
-        // optimizer makes some tautologies of these terms false.
-        if text.contains("byte ") || text.contains("not 2001:db8::/33 or") {
+        let text = filters::write(&mut random, dlt).reference;
+        // Libpcap's optimizer makes some tautologies of these terms false.
+        if text.contains("not 2001:db8::/33 or") {
             continue;
         }
         let options = oracle::CompileOptions { dlt, ..oracle::CompileOptions::ethernet() };
