@@ -79,6 +79,24 @@ impl Filter {
         }
     }
 
+    /// Runs it on complete packets without ancillary data. Bit `i % 64` of `mask[i / 64]` becomes
+    /// 1 where packet `i` is accepted, all other bits become 0; packets that `mask` has no room
+    /// for are not looked at. Returns how many were accepted.
+    pub fn run_burst<'a>(
+        &self,
+        packets: impl IntoIterator<Item = &'a [u8]>,
+        mask: &mut [u64],
+    ) -> u32 {
+        let native = match &self.engine {
+            Engine::Prepared(prepared) => prepared.native.get().and_then(Option::as_ref),
+            Engine::Raw(_) => None,
+        };
+        match native {
+            Some(code) => burst(packets, mask, |p| code.run(p, p.len() as u32, &Aux::NONE)),
+            None => burst(packets, mask, |p| self.run(p, p.len() as u32, &Aux::NONE)),
+        }
+    }
+
     /// The instructions it was made from.
     pub fn program(&self) -> &Program {
         match &self.engine {
@@ -115,5 +133,46 @@ impl Prepared {
             self.native.get_or_init(|| Code::compile(self.program.insns()));
         }
         self.decoded.run(packet, wirelen, aux)
+    }
+}
+
+#[inline(always)]
+fn burst<'a>(
+    packets: impl IntoIterator<Item = &'a [u8]>,
+    mask: &mut [u64],
+    run: impl Fn(&[u8]) -> u32,
+) -> u32 {
+    let mut packets = packets.into_iter();
+    let mut accepted = 0;
+    for word in mask {
+        *word = 0;
+        for (bit, packet) in packets.by_ref().take(64).enumerate() {
+            *word |= u64::from(run(packet) != 0) << bit;
+        }
+        accepted += word.count_ones();
+    }
+    accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Insn;
+
+    #[test]
+    fn bursts_fill_the_whole_mask() {
+        let insns = [Insn::stmt(0x30, 0), Insn::stmt(0x16, 0)];
+        let packets: Vec<[u8; 1]> = (0..130).map(|n| [u8::from(n % 3 == 0)]).collect();
+        for preference in [Preference::Native, Preference::Interpreter] {
+            let filter = Filter::with_preference(&Program::from_insns(insns), preference);
+            let mut mask = [u64::MAX; 3];
+            let accepted = filter.run_burst(packets.iter().map(|p| &p[..]), &mut mask);
+            assert_eq!(accepted, 44);
+            for bit in 0..192 {
+                let expected = bit < 130 && bit % 3 == 0;
+                assert_eq!(mask[bit / 64] >> (bit % 64) & 1 == 1, expected, "{bit}");
+            }
+            assert_eq!(filter.run_burst(packets.iter().map(|p| &p[..]), &mut mask[..1]), 22);
+        }
     }
 }

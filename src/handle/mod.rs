@@ -23,11 +23,12 @@ pub use resolver::SystemResolver;
 pub use source::{Source, SourceError, SourceKind};
 
 use crate::bpf::Program;
-use crate::capture::{self, Direction, Stats};
+use crate::capture::{self, Direction, Placement, Stats};
 use crate::error::{Error, Operation};
 use crate::linktype::Dlt;
 use crate::savefile::dump::DumpHeader;
 use crate::timestamp::Precision;
+use std::os::fd::BorrowedFd;
 
 /// A source of packets, or what stands in for one.
 pub enum Handle {
@@ -161,6 +162,21 @@ impl Handle {
             Self::Offline(offline) => offline.set_filter(program),
             _ => Ok(self.live(Operation::SetFilter)?.backend.set_filter(program)?),
         }
+    }
+
+    /// Where the filter runs; `None` before activation.
+    pub fn filter_placement(&self) -> Option<Placement> {
+        match self {
+            Self::Dead(_) => Some(Placement::default()),
+            Self::Offline(offline) => Some(offline.filter_placement()),
+            Self::Inactive(_) => None,
+            Self::Live(live) => Some(live.backend.filter_placement()),
+        }
+    }
+
+    /// Replaces the filter by an eBPF program that the caller loaded.
+    pub fn set_ebpf_filter(&mut self, program: BorrowedFd<'_>) -> Result<(), Error> {
+        Ok(self.live(Operation::SetFilter)?.backend.set_ebpf_filter(program)?)
     }
 
     /// Link-layer types that [`Handle::set_linktype`] takes; `None` before activation.

@@ -2,6 +2,7 @@
 
 use super::{Breaker, Reading, Step};
 use crate::bpf::{Filter, Program};
+use crate::capture::Placement;
 use crate::error::{Error, status};
 use crate::savefile::{Next, Reader};
 
@@ -25,6 +26,15 @@ impl Offline {
         }
         self.filter = Some(Filter::new(program));
         Ok(())
+    }
+
+    /// Where the filter runs.
+    pub fn filter_placement(&self) -> Placement {
+        match &self.filter {
+            Some(filter) if filter.is_native() => Placement::userland("as native code"),
+            Some(_) => Placement::userland("by the interpreter"),
+            None => Placement::default(),
+        }
     }
 
     #[inline]
