@@ -58,7 +58,7 @@ fn pseudo(name: &str, description: &str, flags: Flags) -> Device {
 
 /// The netfilter devices, where the kernel has netfilter's netlink family and we may use it.
 fn netfilter() -> Vec<Device> {
-    if netlink::netfilter_socket().is_err() {
+    if netlink::NetfilterSocket::new().is_err() {
         return Vec::new();
     }
     // Connection status does not apply: these are not network interfaces.

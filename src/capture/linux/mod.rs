@@ -9,6 +9,7 @@ mod frame;
 mod inject;
 pub mod kernel_filter;
 mod live;
+mod netfilter;
 mod ring;
 mod selection;
 mod socket;
@@ -38,7 +39,10 @@ const PCAP_WARNING_TSTAMP_TYPE_NOTSUP: i32 = 3;
 
 /// Opens and activates a source, see [`super::open`].
 pub fn activate(config: &Config) -> Result<Activated, CaptureError> {
-    activate_by(config, Method::from_environment()?)
+    match config.device.as_deref().and_then(netfilter::Kind::of) {
+        Some(kind) => netfilter::activate(config, kind),
+        None => activate_by(config, Method::from_environment()?),
+    }
 }
 
 /// See [`super::can_set_rfmon`]. Monitor mode on demand needs libnl, which libpcap is built
