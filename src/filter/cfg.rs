@@ -120,6 +120,9 @@ impl Builder {
                     let term = Term::If { test: TestOp::In(set), jt, jf };
                     self.set(entry, arms, term, jf);
                 }
+                Cond::Run(stmts) => {
+                    self.cfg.fill(entry, self.tree.stmts(stmts), Term::Goto(jt));
+                }
                 Cond::Not(child) => self.work.push(Job { node: child, entry, jt: jf, jf: jt }),
                 Cond::And(range) => self.chain(range, entry, jt, |next| (next, jf)),
                 Cond::Or(range) => self.chain(range, entry, jf, |next| (jt, next)),

@@ -89,6 +89,8 @@ pub enum Cond {
     /// up; when no guard holds the node is false. The arms share one decision tree: this is how a
     /// list of hosts looks at IPv4 and ARP packets without paying twice.
     Set(ArmRange, SetId),
+    /// Steps, then true: what they leave in registers and scratch memory is for later nodes.
+    Run(StmtRange),
     /// Negation.
     Not(CondId),
     /// All of them, left to right.
@@ -122,6 +124,12 @@ impl CondTree {
     pub fn test(&mut self, stmts: &[Stmt], compare: Compare) -> CondId {
         let stmts = self.add_stmts(stmts);
         self.push(Cond::Test(stmts, compare))
+    }
+
+    /// Steps, then true.
+    pub fn run(&mut self, stmts: &[Stmt]) -> CondId {
+        let stmts = self.add_stmts(stmts);
+        self.push(Cond::Run(stmts))
     }
 
     /// A membership test of the value that `stmts` load.
@@ -194,6 +202,11 @@ impl CondTree {
                 Cond::Test(range, compare) => {
                     let range = self.joined(steps, range);
                     self.nodes[node.0 as usize] = Cond::Test(range, compare);
+                    return;
+                }
+                Cond::Run(range) => {
+                    let range = self.joined(steps, range);
+                    self.nodes[node.0 as usize] = Cond::Run(range);
                     return;
                 }
                 Cond::Not(child) => {

@@ -11,15 +11,15 @@ use super::emit::{Output, Target};
 use crate::bpf::op;
 
 /// Comparisons in a leaf; larger leaves make smaller and slower programs.
-const LEAF: usize = 4;
-/// From so many intervals on, size matters more: the kernel takes 4096 instructions.
-const MANY: usize = 1200;
-const LEAF_OF_MANY: usize = 8;
+const LEAF: usize = 8;
+/// Sets of up to so many intervals are one row: a tree takes more instructions than libpcap does
+/// for a list that short.
+const ROW: usize = 32;
 
 /// Puts in front of the program the tree that goes to `jt` when the accumulator is in the set
 /// (intervals inclusive, sorted, disjoint), else to `jf`.
 pub(super) fn write(out: &mut Output, set: &[(u32, u32)], jt: BlockId, jf: BlockId) {
-    let leaf = if set.len() > MANY { LEAF_OF_MANY } else { LEAF };
+    let leaf = if set.len() > ROW { LEAF } else { 2 * ROW };
     let tree = Tree { jt: Target::Block(jt), jf: Target::Block(jf), leaf };
     if let Target::Block(always) = tree.node(out, set, 0, u32::MAX) {
         out.go(always);

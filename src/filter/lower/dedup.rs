@@ -60,6 +60,7 @@ impl Hashes {
                     tree.stmts(arm.stmts).hash(&mut hasher);
                 }
             }
+            Cond::Run(stmts) => tree.stmts(stmts).hash(&mut hasher),
             Cond::Not(child) => self.at(child).hash(&mut hasher),
             Cond::And(range) | Cond::Or(range) => {
                 for &child in tree.children(range) {
@@ -73,7 +74,7 @@ impl Hashes {
 
 fn for_each_child(tree: &CondTree, node: CondId, mut visit: impl FnMut(CondId)) {
     match tree.get(node) {
-        Cond::Const(_) | Cond::Test(..) => {}
+        Cond::Const(_) | Cond::Test(..) | Cond::Run(_) => {}
         Cond::Not(child) => visit(child),
         Cond::And(range) | Cond::Or(range) => {
             tree.children(range).iter().copied().for_each(&mut visit);
@@ -94,6 +95,7 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
         let alike = match (tree.get(a), tree.get(b)) {
             (Cond::Const(a), Cond::Const(b)) => a == b,
             (Cond::Test(a, x), Cond::Test(b, y)) => x == y && tree.stmts(a) == tree.stmts(b),
+            (Cond::Run(a), Cond::Run(b)) => tree.stmts(a) == tree.stmts(b),
             (Cond::Not(a), Cond::Not(b)) => {
                 work.push((a, b));
                 true

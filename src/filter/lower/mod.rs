@@ -17,6 +17,7 @@ mod id;
 mod ip;
 mod iso;
 mod linktype;
+mod lists;
 mod llc;
 mod names;
 mod numbers;

@@ -2,26 +2,32 @@
 //!
 //! In `host A or host B or …` (and in `not host A and not host B and …`) the first term is lowered
 //! as it stands. When it does not decide, every field that its like look at was found within the
-//! packet, so the remaining terms can be looked up in one set, in any order, without a change to
+//! packet, so the remaining terms can be looked up in a set, in any order, without a change to
 //! the verdict on any packet, however truncated. Terms of other kinds keep their places: before
 //! the first term of a kind is evaluated, what is pending of the kinds before it is.
 
 use std::collections::HashMap;
 
 use super::Lowerer;
-use super::code::{Base, Size, Steps};
+use super::code::{Steps, insn, ld_mem};
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::port::Ports;
+use crate::bpf::op;
 use crate::filter::ast::{AddrKind, Dir};
-use crate::filter::cond::{Arm, CondId, SetId};
+use crate::filter::cond::CondId;
 use crate::filter::link_layout::LinkLayout;
 
 type Lowered = Result<CondId, LowerError>;
 
-/// Terms of a kind that are lowered one by one before sets are worth while.
-const FEW: u32 = 4;
-/// Terms that make a set; fewer are lowered one by one.
+/// Terms of a kind that are lowered one by one, in case there are no more. Up to about this many
+/// a set is no shorter than what the optimizer makes of single tests.
+const FEW: u32 = 12;
+/// The same where the program as written cannot share anything between terms.
+const FEW_APART: u32 = 2;
+/// The same where a set takes as many tests as the terms.
+const FEW_ONE_FIELD: u32 = 16;
+/// Pending terms that make a set; fewer are lowered one by one.
 const SET: usize = 3;
 
 /// What terms must have in common to be looked up together.
@@ -34,14 +40,14 @@ pub(super) struct Kind {
 
 /// The field that a list is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum KeyField {
+pub(super) enum KeyField {
     V4 { protocols: &'static [AddrFields], ends: Ends },
     Port { transport: Option<u32>, ends: Ends },
 }
 
 /// Which ends of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Ends {
+pub(super) enum Ends {
     Src,
     Dst,
     Either,
@@ -64,24 +70,17 @@ impl Ends {
             Self::Either => None,
         }
     }
-
-    /// Source first, as in single terms.
-    fn each(self) -> &'static [Self] {
-        match self {
-            Self::Src => &[Self::Src],
-            Self::Dst => &[Self::Dst],
-            Self::Either => &[Self::Src, Self::Dst],
-        }
-    }
 }
 
 /// A term that may become an element of a set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element {
-    pub(super) kind: Kind,
-    low: u32,
-    high: u32,
+    kind: Kind,
+    range: Range,
 }
+
+/// Inclusive.
+pub(super) type Range = (u32, u32);
 
 impl Element {
     /// An IPv4 host or network; `None` for what is no interval.
@@ -97,7 +96,7 @@ impl Element {
         }
         let field = KeyField::V4 { protocols, ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, low: addr, high: addr | !mask })
+        Some(Self { kind, range: (addr, addr | !mask) })
     }
 
     /// A port or a range of ports.
@@ -109,7 +108,7 @@ impl Element {
     ) -> Option<Self> {
         let field = KeyField::Port { transport, ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, low: ports.low.into(), high: ports.high.into() })
+        Some(Self { kind, range: (ports.low.into(), ports.high.into()) })
     }
 }
 
@@ -119,9 +118,9 @@ enum Item {
     /// Lowered.
     Node(CondId),
     /// Lowered, and also an element of a kind (by its index).
-    Both { node: CondId, kind: u32, low: u32, high: u32 },
+    Both { node: CondId, kind: u32, range: Range },
     /// Not lowered.
-    Element { kind: u32, low: u32, high: u32 },
+    Element { kind: u32, range: Range },
 }
 
 /// A kind that occurs in a group.
@@ -130,9 +129,11 @@ struct Occurrence {
     /// Where the headers lie for it, with the registers that its first term took.
     layout: LinkLayout,
     count: u32,
-    /// Its first term has been put into the result.
-    started: bool,
-    pending: Vec<(u32, u32)>,
+    /// A list of up to this many stays as it is.
+    few: u32,
+    /// The first term, and where in the result it stands once it does.
+    first: Option<(Range, usize)>,
+    pending: Vec<Range>,
 }
 
 /// Operands of an n-ary `and` or `or`.
@@ -157,28 +158,38 @@ impl Group {
     fn takes(&mut self, element: &Element) -> bool {
         let Some(&kind) = self.index.get(&element.kind) else { return false };
         let occurrence = &mut self.kinds[kind as usize];
-        if occurrence.count < FEW {
+        if occurrence.count < occurrence.few {
             return false;
         }
         occurrence.count += 1;
-        let Element { low, high, .. } = *element;
-        self.items.push(Item::Element { kind, low, high });
+        self.items.push(Item::Element { kind, range: element.range });
         true
     }
 
     /// Adds an operand that is also an element; `layout` is the one after it was lowered.
-    fn push_element(&mut self, node: CondId, element: &Element, layout: LinkLayout) {
+    fn push_element(&mut self, node: CondId, element: &Element, layout: LinkLayout, few: u32) {
         let next = self.kinds.len() as u32;
         let kind = *self.index.entry(element.kind).or_insert(next);
         if kind == next {
             let kind = element.kind;
             let pending = Vec::new();
-            self.kinds.push(Occurrence { kind, layout, count: 0, started: false, pending });
+            self.kinds.push(Occurrence { kind, layout, count: 0, few, first: None, pending });
         }
         self.kinds[kind as usize].count += 1;
-        let Element { low, high, .. } = *element;
-        self.items.push(Item::Both { node, kind, low, high });
+        self.items.push(Item::Both { node, kind, range: element.range });
     }
+}
+
+/// What [`Lowerer::join`] has so far.
+struct Joining {
+    negated: bool,
+    kinds: Vec<Occurrence>,
+    /// Kinds with something pending, in the order it came.
+    waiting: Vec<u32>,
+    terms: Vec<CondId>,
+    /// Where the last term stands that no term of its kind precedes: those behind it may trade
+    /// places with it and with each other.
+    start: usize,
 }
 
 impl Lowerer<'_> {
@@ -194,70 +205,90 @@ impl Lowerer<'_> {
         }
         let node = lower(self)?;
         let node = if group.is_and { self.not(node) } else { node };
-        group.push_element(node, element, self.layout);
+        let few = self.few(element);
+        group.push_element(node, element, self.layout, few);
         Ok(())
+    }
+
+    /// Up to how many terms like this one stay as they are.
+    fn few(&self, element: &Element) -> u32 {
+        match element.kind.field {
+            // Networks: every one masks the address anew.
+            KeyField::V4 { .. } if element.range.0 != element.range.1 => FEW_APART,
+            KeyField::Port { ends: Ends::Either, .. } => 1,
+            KeyField::Port { .. } if element.range.0 != element.range.1 => 1,
+            KeyField::V4 { protocols, ends: Ends::Either } if protocols.len() > 1 => FEW,
+            _ => FEW_ONE_FIELD,
+        }
     }
 
     /// Joins the operands of a group.
     pub(super) fn join(&mut self, group: Group) -> Lowered {
-        let Group { is_and, items, mut kinds, .. } = group;
-        let mut terms = Vec::with_capacity(items.len().min(1 << 12));
-        // Kinds with something pending, in the order it came.
-        let mut waiting = Vec::new();
+        let Group { is_and, items, kinds, .. } = group;
+        let terms = Vec::with_capacity(items.len().min(1 << 12));
+        let mut joining = Joining { negated: is_and, kinds, waiting: Vec::new(), terms, start: 0 };
         for item in items {
-            let (node, kind, low, high) = match item {
+            let (node, kind, range) = match item {
                 Item::Node(node) => {
-                    self.flush(is_and, &mut kinds, &mut waiting, &mut terms)?;
-                    terms.push(node);
+                    self.flush(&mut joining)?;
+                    joining.start = joining.terms.len();
+                    joining.terms.push(node);
                     continue;
                 }
-                Item::Both { node, kind, low, high } => (Some(node), kind, low, high),
-                Item::Element { kind, low, high } => (None, kind, low, high),
+                Item::Both { node, kind, range } => (Some(node), kind, range),
+                Item::Element { kind, range } => (None, kind, range),
             };
-            let occurrence = &mut kinds[kind as usize];
+            let occurrence = &mut joining.kinds[kind as usize];
             match node {
-                Some(node) if !occurrence.started || occurrence.count <= FEW => {
-                    occurrence.started = true;
-                    self.flush(is_and, &mut kinds, &mut waiting, &mut terms)?;
-                    terms.push(node);
+                Some(node) if occurrence.first.is_none() => {
+                    self.flush(&mut joining)?;
+                    joining.start = joining.terms.len();
+                    joining.kinds[kind as usize].first = Some((range, joining.start));
+                    joining.terms.push(node);
                 }
+                Some(node) if occurrence.count <= occurrence.few => joining.terms.push(node),
                 _ => {
                     if occurrence.pending.is_empty() {
-                        waiting.push(kind);
+                        joining.waiting.push(kind);
                     }
-                    occurrence.pending.push((low, high));
+                    occurrence.pending.push(range);
                 }
             }
         }
-        self.flush(is_and, &mut kinds, &mut waiting, &mut terms)?;
+        self.flush(&mut joining)?;
+        let mut terms = joining.terms;
         self.dedup(&mut terms);
         Ok(if is_and { self.all(&terms) } else { self.any(&terms) })
     }
 
     /// Lowers what is pending.
-    fn flush(
-        &mut self,
-        negated: bool,
-        kinds: &mut [Occurrence],
-        waiting: &mut Vec<u32>,
-        terms: &mut Vec<CondId>,
-    ) -> Result<(), LowerError> {
-        for kind in waiting.drain(..) {
-            let occurrence = &mut kinds[kind as usize];
+    fn flush(&mut self, joining: &mut Joining) -> Result<(), LowerError> {
+        for kind in joining.waiting.drain(..) {
+            let occurrence = &mut joining.kinds[kind as usize];
             let pending = std::mem::take(&mut occurrence.pending);
+            let field = occurrence.kind.field;
             let current = std::mem::replace(&mut self.layout, occurrence.layout);
-            let from = terms.len();
-            if pending.len() < SET {
-                for (low, high) in pending {
-                    terms.push(self.single(occurrence.kind.field, low, high)?);
+            let from = joining.terms.len();
+            match occurrence.first {
+                // Only terms came between that can wait: one piece with the first term.
+                Some((first, at)) if at == joining.start => {
+                    let list = self.list(field, Some(first), pending)?;
+                    let list = if joining.negated { self.not(list) } else { list };
+                    joining.terms[at] = list;
                 }
-            } else {
-                let set = self.tree.add_set(pending);
-                self.membership(occurrence.kind.field, set, terms)?;
+                _ if pending.len() < SET => {
+                    for range in pending {
+                        joining.terms.push(self.single(field, range)?);
+                    }
+                }
+                _ => {
+                    let list = self.list(field, None, pending)?;
+                    joining.terms.push(list);
+                }
             }
             self.layout = current;
-            if negated {
-                for term in &mut terms[from..] {
+            if joining.negated {
+                for term in &mut joining.terms[from..] {
                     *term = self.not(*term);
                 }
             }
@@ -266,7 +297,7 @@ impl Lowerer<'_> {
     }
 
     /// One element as a term of its own.
-    fn single(&mut self, field: KeyField, low: u32, high: u32) -> Lowered {
+    fn single(&mut self, field: KeyField, (low, high): Range) -> Lowered {
         match field {
             KeyField::V4 { protocols, ends } => {
                 let addr = V4 { addr: low, mask: !(low ^ high) };
@@ -279,72 +310,98 @@ impl Lowerer<'_> {
         }
     }
 
-    /// Looks a field up in a set, at each end that matters.
-    fn membership(
-        &mut self,
-        field: KeyField,
-        set: SetId,
-        terms: &mut Vec<CondId>,
-    ) -> Result<(), LowerError> {
-        let ends = match field {
-            KeyField::V4 { ends, .. } | KeyField::Port { ends, .. } => ends,
-        };
-        for &end in ends.each() {
-            let arms = match field {
-                KeyField::V4 { protocols, .. } => self.v4_arms(protocols, end)?,
-                KeyField::Port { transport, .. } => self.port_arms(transport, end)?,
-            };
-            terms.push(self.tree.select(&arms, set));
+    /// A list as one term; `first` is the first element unless it was lowered before.
+    fn list(&mut self, field: KeyField, first: Option<Range>, rest: Vec<Range>) -> Lowered {
+        match field {
+            KeyField::V4 { protocols, ends } => self.v4_list(protocols, ends, first, rest),
+            KeyField::Port { transport, ends } => self.port_list(transport, ends, first, rest),
         }
-        Ok(())
     }
 
-    /// How to load an IPv4 address of each protocol; protocols that have it at the same place
-    /// share an arm.
-    fn v4_arms(&mut self, protocols: &[AddrFields], end: Ends) -> Result<Vec<Arm>, LowerError> {
-        let mut arms: Vec<(u32, Vec<CondId>)> = Vec::new();
-        for fields in protocols {
-            let offset = if end == Ends::Dst { fields.dst } else { fields.src };
-            let carried = self.link_type(fields.ethertype)?;
-            match arms.iter_mut().find(|(known, _)| *known == offset) {
-                Some((_, guards)) => guards.push(carried),
-                None => arms.push((offset, vec![carried])),
+    /// Whether either end of a packet is in a list, in the order that keeps verdicts on truncated
+    /// packets: the first element may match the source without a destination being there; nothing
+    /// else may. `loads` are the steps for source and destination.
+    pub(super) fn either_end(
+        &mut self,
+        loads: [&Steps; 2],
+        ends: Ends,
+        first: Option<Range>,
+        rest: Vec<Range>,
+    ) -> CondId {
+        let [src, dst] = loads;
+        let mut all = rest.clone();
+        all.extend(first);
+        match (ends, first) {
+            (Ends::Src, _) => self.in_ranges(src, all),
+            (Ends::Dst, _) => self.in_ranges(dst, all),
+            (Ends::Either, None) => {
+                let terms = [self.in_ranges(src, rest), self.in_ranges(dst, all)];
+                self.any(&terms)
+            }
+            (Ends::Either, Some(first)) => {
+                let first = self.in_ranges(src, vec![first]);
+                let terms = [first, self.in_ranges(dst, all), self.in_ranges(src, rest)];
+                self.any(&terms)
             }
         }
-        let mut out = Vec::with_capacity(arms.len());
-        for (offset, guards) in arms {
-            let guard = self.any(&guards);
-            let steps = self.load(Base::Net, offset, Size::W)?;
-            self.push_arm(&mut out, guard, &steps);
+    }
+
+    /// Whether what the steps load is in some ranges. Ranges of one size and alignment that are
+    /// many are looked up by what they have in common.
+    pub(super) fn in_ranges(&mut self, load: &Steps, ranges: Vec<Range>) -> CondId {
+        let mut by_mask: Vec<(u32, Vec<Range>)> = Vec::new();
+        let mut others = Vec::new();
+        for range in ranges {
+            let host_bits = range.0 ^ range.1;
+            let is_block = host_bits & host_bits.wrapping_add(1) == 0 && range.0 & host_bits == 0;
+            if !is_block || host_bits == 0 {
+                others.push(range);
+                continue;
+            }
+            match by_mask.iter_mut().find(|(mask, _)| *mask == !host_bits) {
+                Some((_, blocks)) => blocks.push(range),
+                None => by_mask.push((!host_bits, vec![range])),
+            }
         }
-        Ok(out)
+        let mut terms = Vec::new();
+        for (mask, blocks) in by_mask {
+            // Two comparisons for each range against a load and a mask.
+            if blocks.len() < SET {
+                others.extend(blocks);
+                continue;
+            }
+            let mut steps = load.clone();
+            steps.push(insn(op::ALU | op::AND | op::K, mask));
+            let points = blocks.into_iter().map(|(low, _)| (low, low)).collect();
+            let set = self.tree.add_set(points);
+            terms.push(self.tree.set(&steps, set));
+        }
+        if !others.is_empty() {
+            let set = self.tree.add_set(others);
+            terms.insert(0, self.tree.set(load, set));
+        }
+        self.any(&terms)
     }
 
-    /// How to load a port over IPv6 and over IPv4.
-    fn port_arms(&mut self, transport: Option<u32>, end: Ends) -> Result<Vec<Arm>, LowerError> {
-        let offset = if end == Ends::Dst { 2 } else { 0 };
-        let mut out = Vec::with_capacity(2);
-        let guard = self.v6_port_guard(transport)?;
-        let steps: Steps = self.load(Base::Transport6, offset, Size::H)?;
-        self.push_arm(&mut out, guard, &steps);
-        let guard = self.v4_port_guard(transport)?;
-        let steps = self.load(Base::Transport4, offset, Size::H)?;
-        self.push_arm(&mut out, guard, &steps);
-        Ok(out)
-    }
-
-    fn push_arm(
+    /// Leaves source and destination in scratch registers, whichever of the protocols a packet
+    /// has; also the steps that load them from there.
+    pub(super) fn fetched(
         &mut self,
-        arms: &mut Vec<Arm>,
-        guard: CondId,
-        steps: &[crate::filter::cond::Stmt],
-    ) {
-        let guard = match self.const_value(guard) {
-            Some(false) => return,
-            Some(true) => None,
-            None => Some(guard),
-        };
-        let arm = self.tree.arm(guard, steps);
-        arms.push(arm);
+        arms: &[(CondId, Steps, Steps)],
+    ) -> Result<(CondId, [Steps; 2]), LowerError> {
+        let (src, dst) = (self.regs.alloc()?, self.regs.alloc()?);
+        self.regs.free(src);
+        self.regs.free(dst);
+        let mut terms = Vec::with_capacity(arms.len());
+        for (guard, src_load, dst_load) in arms {
+            let mut steps = dst_load.clone();
+            steps.push(super::code::st(dst));
+            steps.extend_from_slice(src_load);
+            steps.push(super::code::st(src));
+            let fetch = self.tree.run(&steps);
+            terms.push(self.and(*guard, fetch));
+        }
+        let fetched = self.any(&terms);
+        Ok((fetched, [vec![ld_mem(src)], vec![ld_mem(dst)]]))
     }
 }
