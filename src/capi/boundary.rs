@@ -4,6 +4,7 @@
 //! either runs under [`guard`], or (where it calls back into the program) consists of steps that
 //! do, so that nothing of ours is on the stack while the program's code runs.
 
+use crate::sys::cancel;
 use std::any::Any;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,8 +34,14 @@ fn is_own(file: &str) -> bool {
     file.starts_with(root) || file.starts_with("/rustc/")
 }
 
-/// Runs `f`; a panic in it becomes its message.
+/// Runs `f`; a panic in it becomes its message. Cancellation of the thread waits.
 pub fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
+    guard_step(|| cancel::deferred(f))
+}
+
+/// As [`guard`], for what runs once a packet: `f` has no cancellation point, or defers
+/// cancellation itself where it has.
+pub fn guard_step<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     silence_own_panics();
     catch_unwind(AssertUnwindSafe(f))
         .map_err(|payload| format!("oxpcap: internal error: {}", panic_text(&*payload)))

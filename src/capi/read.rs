@@ -1,6 +1,6 @@
 //! Reading packets: pcap_loop(3PCAP), pcap_next_ex(3PCAP), pcap_breakloop(3PCAP).
 
-use super::boundary::guard;
+use super::boundary::guard_step;
 use super::handle::{free, pcap_t, run};
 use super::types::{pcap_handler, pcap_pkthdr};
 use crate::error::{Error, status};
@@ -48,7 +48,7 @@ pub unsafe extern "C-unwind" fn pcap_dispatch(
 
 /// The loop. Its frame holds only plain data, and nothing of the handle is borrowed while the
 /// callback runs.
-unsafe extern "C-unwind" fn each_packet(
+unsafe fn each_packet(
     p: *mut pcap_t,
     mut reading: Reading,
     callback: pcap_handler,
@@ -115,13 +115,17 @@ unsafe fn end(p: *mut pcap_t, outermost: bool, result: c_int) -> c_int {
 unsafe fn step(p: *mut pcap_t, reading: &mut Reading) -> Result<RawPacket, c_int> {
     // SAFETY: open, and no other borrow is alive between callbacks; the fields are disjoint.
     let (core, breaker) = unsafe { (&mut (*p).core, &(*p).breaker) };
-    match guard(|| core.handle.step(breaker, reading)) {
-        Ok(Ok(Step::Packet(packet))) => Ok(packet),
-        Ok(Ok(Step::Done(result))) => Err(result),
-        Ok(Err(e)) => Err(core.fail(&e)),
-        Err(text) => {
-            core.errbuf.set(text.as_bytes());
-            Err(status::ERROR)
+    loop {
+        match guard_step(|| core.handle.step(breaker, reading)) {
+            Ok(Ok(Step::Packet(packet))) => return Ok(packet),
+            // Out here, where nothing is in the way of unwinding, the thread may be cancelled.
+            Ok(Ok(Step::Wait(wait))) => reading.resume(wait.block()),
+            Ok(Ok(Step::Done(result))) => return Err(result),
+            Ok(Err(e)) => return Err(core.fail(&e)),
+            Err(text) => {
+                core.errbuf.set(text.as_bytes());
+                return Err(status::ERROR);
+            }
         }
     }
 }
@@ -135,7 +139,7 @@ unsafe fn step(p: *mut pcap_t, reading: &mut Reading) -> Result<RawPacket, c_int
 /// `p` is NULL or an open handle; the other two are writable. The packet is valid until the next
 /// read on the handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pcap_next_ex(
+pub unsafe extern "C-unwind" fn pcap_next_ex(
     p: *mut pcap_t,
     pkt_header: *mut *mut pcap_pkthdr,
     pkt_data: *mut *const c_uchar,
@@ -165,7 +169,7 @@ pub unsafe extern "C" fn pcap_next_ex(
 /// # Safety
 /// `p` is NULL or an open handle, `h` writable. The packet is valid until the next read.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -> *const c_uchar {
+pub unsafe extern "C-unwind" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -> *const c_uchar {
     if p.is_null() || h.is_null() {
         return ptr::null();
     }

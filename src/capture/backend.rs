@@ -4,6 +4,7 @@ use super::Placement;
 use crate::bpf::Program;
 use crate::linktype::Dlt;
 use crate::packet::RawPacket;
+use crate::sys::poll::{Wait, Woken};
 use crate::timestamp::Precision;
 use std::os::fd::{BorrowedFd, RawFd};
 
@@ -66,6 +67,15 @@ pub enum Fill {
     Interrupted,
 }
 
+/// What [`Backend::advance`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The end of a fill.
+    Done(Fill),
+    /// Nothing yet: this wait must be done.
+    Wait(Wait),
+}
+
 /// Which packets are wanted (`pcap_setdirection`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
@@ -117,8 +127,21 @@ pub trait Backend: Send {
     fn precision(&self) -> Precision;
     /// How filters for it must be compiled.
     fn live_target(&self) -> crate::filter::LiveTarget;
+    /// Makes packets ready without ever sleeping: where it would have to, it says how, and the
+    /// caller does it and calls again with what came of it.
+    ///
+    /// The wait is the caller's so that a thread can be cancelled in it (see [`Wait::block`]).
+    fn advance(&mut self, woken: Option<Woken>) -> Result<Progress, CaptureError>;
     /// Makes packets ready: waits no longer than the timeout, not at all when nonblocking.
-    fn fill(&mut self) -> Result<Fill, CaptureError>;
+    fn fill(&mut self) -> Result<Fill, CaptureError> {
+        let mut woken = None;
+        loop {
+            match self.advance(woken)? {
+                Progress::Done(fill) => return Ok(fill),
+                Progress::Wait(wait) => woken = Some(wait.block()),
+            }
+        }
+    }
     /// The next packet that is ready, or `None` when [`Backend::fill`] must be called again.
     /// Its bytes stay valid until the next call of either, or of [`Backend::release`].
     fn next_packet(&mut self) -> Option<RawPacket>;

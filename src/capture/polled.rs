@@ -4,13 +4,16 @@
 //! read once a burst.
 
 use super::dpdk::call_failure;
-use super::{Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Stats, Waker};
+use super::{
+    Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Progress, Stats, Waker,
+};
 use crate::bpf::{Aux, EbpfInsn, Filter, Preference, Program, Target, op, to_ebpf};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::{PacketHeader, RawPacket};
 use crate::sys::clock;
 use crate::sys::plugin::Source;
+use crate::sys::poll::{Wait, Woken};
 use crate::timestamp::{Precision, Timestamp};
 use oxpcap_plugin::{CbpfInsn, FILTER_AUTO, FILTER_INTERPRETER, FILTER_JIT, FILTER_NONE};
 use std::os::fd::RawFd;
@@ -100,6 +103,8 @@ pub(super) struct Polled {
     stamp: Timestamp,
     accepted: u64,
     wake: Arc<Flag>,
+    /// The pace of the wait that is going on.
+    pace: Option<Pace>,
 }
 
 impl Polled {
@@ -119,6 +124,7 @@ impl Polled {
             stamp: Timestamp::default(),
             accepted: 0,
             wake: Arc::default(),
+            pace: None,
             source,
         })
     }
@@ -147,11 +153,28 @@ impl Polled {
         self.wake.0.load(Ordering::Relaxed) && self.wake.0.swap(false, Ordering::Acquire)
     }
 
-    /// Sleeps for a poll's pause; whether a signal ended it.
-    fn sleep(&self, pause: Duration) -> bool {
-        match self.source.fd {
-            Some(fd) => clock::wait_readable(fd, pause),
-            None => clock::nap(pause),
+    /// Polls until a burst has wanted packets or it is time to sleep.
+    fn poll_on(&mut self, pace: &mut Pace) -> Result<Progress, CaptureError> {
+        loop {
+            let poll = self.poll()?;
+            if poll == Poll::Packets {
+                return Ok(Progress::Done(Fill::Ready));
+            }
+            if self.woken() {
+                return Ok(Progress::Done(Fill::Interrupted));
+            }
+            let step = pace.step(poll == Poll::Nothing);
+            if self.nonblock {
+                match step {
+                    Step::PollAgain if poll == Poll::AllRejected => continue,
+                    _ => return Ok(Progress::Done(Fill::Empty)),
+                }
+            }
+            match step {
+                Step::PollAgain => {}
+                Step::Sleep(pause) => return Ok(Progress::Wait(Wait::Nap(pause, self.source.fd))),
+                Step::Expired => return Ok(Progress::Done(Fill::Empty)),
+            }
         }
     }
 
@@ -256,30 +279,19 @@ impl Backend for Polled {
         LiveTarget::default()
     }
 
-    fn fill(&mut self) -> Result<Fill, CaptureError> {
-        let mut wait = Wait::new(self.timeout);
-        loop {
-            let poll = self.poll()?;
-            if poll == Poll::Packets {
-                return Ok(Fill::Ready);
-            }
-            if self.woken() {
-                return Ok(Fill::Interrupted);
-            }
-            let step = wait.step(poll == Poll::Nothing);
-            if self.nonblock {
-                match step {
-                    Step::PollAgain if poll == Poll::AllRejected => continue,
-                    _ => return Ok(Fill::Empty),
-                }
-            }
-            match step {
-                Step::PollAgain => {}
-                Step::Sleep(pause) if self.sleep(pause) => return Ok(Fill::Interrupted),
-                Step::Sleep(_) => {}
-                Step::Expired => return Ok(Fill::Empty),
-            }
+    fn advance(&mut self, woken: Option<Woken>) -> Result<Progress, CaptureError> {
+        // Another failure than by a signal only makes the nap shorter.
+        if woken == Some(Woken::Signal) {
+            self.pace = None;
+            return Ok(Progress::Done(Fill::Interrupted));
         }
+        let going_on = self.pace.take().filter(|_| woken.is_some());
+        let mut pace = going_on.unwrap_or_else(|| Pace::new(self.timeout));
+        let progress = self.poll_on(&mut pace)?;
+        if matches!(progress, Progress::Wait(_)) {
+            self.pace = Some(pace);
+        }
+        Ok(progress)
     }
 
     fn next_packet(&mut self) -> Option<RawPacket> {
@@ -378,7 +390,7 @@ enum Step {
 }
 
 /// The pace of polling: a few polls at once, then sleeps that double.
-struct Wait {
+struct Pace {
     timeout: Option<Duration>,
     /// Monotonic, set by the first look at the clock.
     deadline: Option<Duration>,
@@ -387,7 +399,7 @@ struct Wait {
     pause: Duration,
 }
 
-impl Wait {
+impl Pace {
     fn new(timeout: Option<Duration>) -> Self {
         Self { timeout, deadline: None, idle: 0, rejected: 0, pause: FIRST_NAP }
     }
@@ -430,23 +442,23 @@ mod tests {
 
     #[test]
     fn pace() {
-        let mut wait = Wait::new(None);
+        let mut pace = Pace::new(None);
         for _ in 0..SPINS {
-            assert_eq!(wait.step(true), Step::PollAgain);
+            assert_eq!(pace.step(true), Step::PollAgain);
         }
-        assert_eq!(wait.step(true), Step::Sleep(FIRST_NAP));
-        assert_eq!(wait.step(true), Step::Sleep(FIRST_NAP * 2));
+        assert_eq!(pace.step(true), Step::Sleep(FIRST_NAP));
+        assert_eq!(pace.step(true), Step::Sleep(FIRST_NAP * 2));
         for _ in 0..20 {
-            wait.step(true);
+            pace.step(true);
         }
-        assert_eq!(wait.step(true), Step::Sleep(LONGEST_NAP));
-        assert_eq!(wait.step(false), Step::PollAgain);
+        assert_eq!(pace.step(true), Step::Sleep(LONGEST_NAP));
+        assert_eq!(pace.step(false), Step::PollAgain);
     }
 
     #[test]
     fn rejected_bursts_do_not_outlast_the_timeout() {
-        let mut wait = Wait::new(Some(Duration::from_nanos(1)));
-        let expired = (0..100_000).any(|_| wait.step(false) == Step::Expired);
+        let mut pace = Pace::new(Some(Duration::from_nanos(1)));
+        let expired = (0..100_000).any(|_| pace.step(false) == Step::Expired);
         assert!(expired);
     }
 

@@ -1,9 +1,10 @@
 //! An activated live capture.
 
 use super::{Breaker, Reading, Step};
-use crate::capture::{Backend, Fill};
+use crate::capture::{Backend, Fill, Progress};
 use crate::error::{Error, status};
 use crate::packet::RawPacket;
+use crate::sys::cancel;
 
 /// An activated live capture.
 pub struct Live {
@@ -36,10 +37,12 @@ impl Live {
             if reading.has_packets() && !reading.is_loop() {
                 return Ok(reading.done());
             }
-            let again = match self.backend.fill()? {
-                Fill::Interrupted => true,
-                Fill::Empty => reading.is_loop(),
-                Fill::Ready => match self.ready(reading) {
+            let woken = reading.woken();
+            let again = match cancel::deferred(|| self.backend.advance(woken))? {
+                Progress::Wait(wait) => return Ok(Step::Wait(wait)),
+                Progress::Done(Fill::Interrupted) => true,
+                Progress::Done(Fill::Empty) => reading.is_loop(),
+                Progress::Done(Fill::Ready) => match self.ready(reading) {
                     Some(packet) => return Ok(reading.packet(packet)),
                     None => reading.is_loop() || self.waits_for_ever,
                 },

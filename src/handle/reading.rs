@@ -1,11 +1,12 @@
 //! The packet loop, once for savefiles and live sources.
 //!
-//! A state machine: each [`Handle::step`](super::Handle::step) yields a packet or the loop's
-//! result. The caller runs the program's callback between steps, when nothing here is borrowed,
+//! A state machine: each [`Handle::step`](super::Handle::step) yields a packet, a wait to be done, or
+//! the loop's result. The caller runs the program's callback between steps, when nothing here is borrowed,
 //! so that a callback may use the handle, close it, or never return.
 
 use crate::error::status;
 use crate::packet::RawPacket;
+use crate::sys::poll::{Wait, Woken};
 
 /// How far a loop has come. Plain data: it may be forgotten at any time.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +14,7 @@ pub struct Reading {
     kind: Kind,
     limit: Option<u32>,
     count: u32,
+    woken: Option<Woken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ enum Kind {
 pub enum Step {
     /// A packet for the callback.
     Packet(RawPacket),
+    /// Nothing to do before this wait is over: do it, then [`Reading::resume`].
+    Wait(Wait),
     /// The end: what `pcap_dispatch` or `pcap_loop` return, 0 or more, or `PCAP_ERROR_BREAK`.
     Done(i32),
 }
@@ -51,11 +55,21 @@ impl Reading {
     }
 
     fn new(kind: Kind, limit: i32) -> Self {
-        Self { kind, limit: u32::try_from(limit).ok().filter(|&n| n > 0), count: 0 }
+        Self { kind, limit: u32::try_from(limit).ok().filter(|&n| n > 0), count: 0, woken: None }
     }
 
     pub(super) fn is_single(&self) -> bool {
         self.kind == Kind::Single
+    }
+
+    /// Goes on after a wait with what came of it.
+    pub fn resume(&mut self, woken: Woken) {
+        self.woken = Some(woken);
+    }
+
+    /// What came of the wait that was asked for last, told once.
+    pub(super) fn woken(&mut self) -> Option<Woken> {
+        self.woken.take()
     }
 
     pub(super) fn is_loop(&self) -> bool {

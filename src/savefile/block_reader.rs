@@ -1,6 +1,7 @@
 //! Reads a regular file in large blocks and hands out what was read in place.
 
 use super::source::{Record, Short, Taken};
+use crate::sys::cancel;
 use crate::sys::os_error::OsError;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -92,7 +93,7 @@ impl BlockReader {
             if self.end == self.buf.len() {
                 self.buf.resize(2 * self.buf.len(), 0);
             }
-            match self.file.read(&mut self.buf[self.end..]) {
+            match cancel::deferred(|| self.file.read(&mut self.buf[self.end..])) {
                 Ok(0) => self.at_end = true,
                 Ok(got) => {
                     self.end += got;

@@ -1,6 +1,7 @@
 //! The only home of system calls, ioctls, mappings and look-ups.
 
 pub mod bpf;
+pub mod cancel;
 pub mod clock;
 pub mod ifaddrs;
 pub mod netdb;

@@ -1,6 +1,7 @@
 //! C's standard streams. Programs hand in a `FILE *`, get one from `pcap_file` and
 //! `pcap_dump_file`, and use a `pcap_dumper_t *` as one, so some of our I/O goes through them.
 
+use super::cancel;
 use super::os_error::OsError;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int, c_void};
@@ -119,7 +120,9 @@ impl Stream {
     /// `fread`: the bytes read, fewer than asked for at the end and on an error.
     pub fn read(self, into: &mut [u8]) -> usize {
         // SAFETY: by the contract; the slice has room for its length.
-        unsafe { libc::fread(into.as_mut_ptr().cast(), 1, into.len(), self.as_ptr()) }
+        let read =
+            || unsafe { libc::fread(into.as_mut_ptr().cast(), 1, into.len(), self.as_ptr()) };
+        cancel::deferred(read)
     }
 
     /// `ferror`.

@@ -11,13 +11,13 @@ use super::{failure, failure_with};
 use crate::bpf::{Filter, Program};
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{
-    Backend, CaptureError, Direction, Fill, Placement, Stats, StatsCounter, Waker,
+    Backend, CaptureError, Direction, Fill, Placement, Progress, Stats, StatsCounter, Waker,
 };
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::{PacketHeader, RawPacket};
 use crate::sys::packet::PacketSocket;
-use crate::sys::poll::{self, Woken};
+use crate::sys::poll::{Wait, Woken};
 use crate::sys::{clock, netdev};
 use crate::timestamp::{Precision, Timestamp};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -111,12 +111,14 @@ impl Live {
         }
     }
 
-    /// Waits once. `None` when the source should be looked at again.
-    fn wait(&mut self) -> Result<Option<Fill>, CaptureError> {
-        let woken = poll::wait(self.socket.as_fd(), self.waker.event(), self.poll_timeout())
-            .map_err(|e| failure_with("can't poll on packet socket", e))?;
+    /// After a wait: `None` when the source should be looked at again.
+    fn after_wait(&mut self, woken: Woken) -> Result<Option<Fill>, CaptureError> {
         match woken {
-            Woken::Event | Woken::Signal => Ok(Some(Fill::Interrupted)),
+            Woken::Event => {
+                self.waker.event().clear();
+                Ok(Some(Fill::Interrupted))
+            }
+            Woken::Signal => Ok(Some(Fill::Interrupted)),
             Woken::Timeout if self.down => {
                 self.look_at_interface()?;
                 Ok(self.nonblock.then_some(Fill::Empty))
@@ -125,6 +127,10 @@ impl Live {
             Woken::Descriptor(events) => {
                 self.look_at_events(events)?;
                 Ok(None)
+            }
+            Woken::Failed(errno) => {
+                let error = std::io::Error::from_raw_os_error(errno);
+                Err(failure_with("can't poll on packet socket", error))
             }
         }
     }
@@ -250,24 +256,25 @@ impl Backend for Live {
         LiveTarget { vlan_aux: self.vlan_aux, kernel_extensions: true }
     }
 
-    fn fill(&mut self) -> Result<Fill, CaptureError> {
+    fn advance(&mut self, woken: Option<Woken>) -> Result<Progress, CaptureError> {
         if let Some(Corrupt { mac, caplen, room }) = self.corrupt.take() {
             return Err(failure(&format!(
                 "corrupted frame on kernel ring mac offset {mac} + caplen {caplen} > frame len {room}"
             )));
         }
-        let mut waited = false;
-        loop {
-            if self.ready()? {
-                return Ok(Fill::Ready);
-            }
-            if self.nonblock && std::mem::replace(&mut waited, true) {
-                return Ok(Fill::Empty);
-            }
-            if let Some(fill) = self.wait()? {
-                return Ok(fill);
-            }
+        if let Some(woken) = woken
+            && let Some(fill) = self.after_wait(woken)?
+        {
+            return Ok(Progress::Done(fill));
         }
+        if self.ready()? {
+            return Ok(Progress::Done(Fill::Ready));
+        }
+        if self.nonblock && woken.is_some() {
+            return Ok(Progress::Done(Fill::Empty));
+        }
+        let timeout = self.poll_timeout();
+        Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
     fn next_packet(&mut self) -> Option<RawPacket> {
