@@ -7,14 +7,14 @@ use super::{PCAP_ERROR_RFMON_NOTSUP, failure, failure_with, snaplen, status};
 use crate::bpf::{Aux, Filter, Program};
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{
-    Activated, Backend, CaptureError, Config, Direction, Fill, Placement, Stats, Waker,
+    Activated, Backend, CaptureError, Config, Direction, Fill, Placement, Progress, Stats, Waker,
 };
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::{PacketHeader, RawPacket};
 use crate::sys::clock;
 use crate::sys::netlink::NetfilterSocket;
-use crate::sys::poll::{self, Woken};
+use crate::sys::poll::{Wait, Woken};
 use crate::timestamp::{Precision, Timestamp};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -288,22 +288,28 @@ impl Backend for Netfilter {
         LiveTarget::default()
     }
 
-    fn fill(&mut self) -> Result<Fill, CaptureError> {
-        loop {
-            if self.receive()? {
-                return Ok(Fill::Ready);
+    fn advance(&mut self, woken: Option<Woken>) -> Result<Progress, CaptureError> {
+        match woken {
+            None | Some(Woken::Descriptor(_)) => {}
+            Some(Woken::Timeout) => return Ok(Progress::Done(Fill::Empty)),
+            Some(Woken::Signal) => return Ok(Progress::Done(Fill::Interrupted)),
+            Some(Woken::Event) => {
+                self.waker.event().clear();
+                return Ok(Progress::Done(Fill::Interrupted));
             }
-            if self.nonblock {
-                return Ok(Fill::Empty);
-            }
-            let timeout = if self.timeout_ms > 0 { self.timeout_ms } else { -1 };
-            match poll::wait(self.socket.as_fd(), self.waker.event(), timeout) {
-                Ok(Woken::Descriptor(_)) => {}
-                Ok(Woken::Timeout) => return Ok(Fill::Empty),
-                Ok(Woken::Event | Woken::Signal) => return Ok(Fill::Interrupted),
-                Err(e) => return Err(failure_with("can't poll on netlink socket", e)),
+            Some(Woken::Failed(errno)) => {
+                let error = io::Error::from_raw_os_error(errno);
+                return Err(failure_with("can't poll on netlink socket", error));
             }
         }
+        if self.receive()? {
+            return Ok(Progress::Done(Fill::Ready));
+        }
+        if self.nonblock {
+            return Ok(Progress::Done(Fill::Empty));
+        }
+        let timeout = if self.timeout_ms > 0 { self.timeout_ms } else { -1 };
+        Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
     fn next_packet(&mut self) -> Option<RawPacket> {
