@@ -12,7 +12,6 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
-#include <rte_version.h>
 
 /* --- the log: the last LOG_SIZE bytes of what DPDK says --- */
 
@@ -132,11 +131,6 @@ int ox_eal_running(void)
 	return rte_lcore_count() > 0;
 }
 
-int ox_eal_is_secondary(void)
-{
-	return rte_eal_process_type() == RTE_PROC_SECONDARY;
-}
-
 int ox_eal_init(int argc, char **argv)
 {
 	const cookie_io_functions_t io = { .write = write_log };
@@ -159,11 +153,6 @@ int ox_eal_init(int argc, char **argv)
 		return error > 0 ? -error : -EIO;
 	started_here = 1;
 	return 0;
-}
-
-const char *ox_version(void)
-{
-	return rte_version();
 }
 
 const char *ox_strerror(int error)
@@ -192,7 +181,7 @@ void ox_thread_enter(void)
 	static __thread int tried;
 
 	/* In the program's own EAL registering would end its multi-process support. */
-	if (tried || !started_here || rte_lcore_id() != LCORE_ID_ANY || ox_eal_is_secondary())
+	if (tried || !started_here || rte_lcore_id() != LCORE_ID_ANY || rte_eal_process_type() == RTE_PROC_SECONDARY)
 		return;
 	tried = 1;
 	pthread_once(&once, make_thread_key);

@@ -15,13 +15,9 @@
 
 /* Whether this process has an EAL already, ours or its own. */
 int ox_eal_running(void);
-/* Whether it is a secondary process's. */
-int ox_eal_is_secondary(void);
 /* Starts the EAL on the calling thread, whose affinity this changes. What it would have printed
    goes to the log. */
 int ox_eal_init(int argc, char **argv);
-/* "DPDK 22.11.11". */
-const char *ox_version(void);
 /* Text of a positive errno, DPDK's own included. */
 const char *ox_strerror(int error);
 
@@ -102,5 +98,21 @@ void ox_filter_free(struct ox_filter *filter);
 /* Verdicts for up to OX_BURST packets. */
 void ox_filter_run(const struct ox_filter *filter, struct rte_mbuf *const *packets,
     uint64_t *verdicts, uint32_t count);
+
+/* --- pdump.c --- */
+
+struct ox_pdump;
+
+/* Whether this process would use the wrong driver for the primary's buffer pools. */
+int ox_pools_mismatch(void);
+int ox_primary_alive(void);
+/* Begins to tap a port of the primary. On failure *step names what failed. */
+int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step);
+/* A filter for the primary to run; none with `count` 0. What is queued is dropped. */
+int ox_pdump_set_filter(struct ox_pdump *dump, const struct pcapx_ebpf_insn *program,
+    uint32_t count);
+int ox_pdump_receive(struct ox_pdump *dump, struct pcapx_plugin_packet *packets);
+int ox_pdump_stats(struct ox_pdump *dump, struct pcapx_plugin_stats *stats);
+void ox_pdump_close(struct ox_pdump *dump);
 
 #endif

@@ -20,6 +20,12 @@ pub struct OxFilter {
     _opaque: [u8; 0],
 }
 
+/// `struct ox_pdump`.
+#[repr(C)]
+pub struct OxPdump {
+    _opaque: [u8; 0],
+}
+
 /// `struct ox_port_config`.
 #[repr(C)]
 pub struct PortConfig {
@@ -41,9 +47,7 @@ pub struct PortFacts {
 
 unsafe extern "C" {
     pub fn ox_eal_running() -> c_int;
-    pub fn ox_eal_is_secondary() -> c_int;
     pub fn ox_eal_init(argc: c_int, argv: *mut *mut c_char) -> c_int;
-    pub fn ox_version() -> *const c_char;
     pub fn ox_strerror(error: c_int) -> *const c_char;
     pub fn ox_log_mark() -> u64;
     pub fn ox_log_since(mark: u64, text: *mut c_char, size: usize);
@@ -75,6 +79,13 @@ unsafe extern "C" {
     pub fn ox_port_receive(port: *mut OxPort, packets: *mut Packet) -> c_int;
     pub fn ox_port_inject(port: *mut OxPort, frame: *const u8, len: u32) -> c_int;
     pub fn ox_port_stats(port: *mut OxPort, stats: *mut Stats) -> c_int;
+
+    pub fn ox_pools_mismatch() -> c_int;
+    pub fn ox_pdump_open(port: u16, dump: *mut *mut OxPdump, step: *mut *const c_char) -> c_int;
+    pub fn ox_pdump_set_filter(dump: *mut OxPdump, program: *const EbpfInsn, count: u32) -> c_int;
+    pub fn ox_pdump_receive(dump: *mut OxPdump, packets: *mut Packet) -> c_int;
+    pub fn ox_pdump_stats(dump: *mut OxPdump, stats: *mut Stats) -> c_int;
+    pub fn ox_pdump_close(dump: *mut OxPdump);
 }
 
 /// The log's lines since `mark`.

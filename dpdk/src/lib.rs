@@ -11,6 +11,7 @@ mod error;
 mod ffi;
 mod name;
 mod native;
+mod pdump;
 mod port;
 mod table;
 mod verifier;

@@ -38,7 +38,7 @@ impl Target {
         }
         if arguments
             .split(',')
-            .any(|a| a.split_once('=').is_some_and(|(_, v)| v.starts_with("dpdk")))
+            .any(|a| a.split_once('=').is_some_and(|(_, v)| v.starts_with("dpdk:") || v.starts_with("dpdk-pdump:")))
         {
             return bad("a DPDK device cannot be on top of another one of this library");
         }

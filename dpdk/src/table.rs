@@ -3,11 +3,12 @@
 use crate::eal::{self, Wanted};
 use crate::error::{Failure, put_text};
 use crate::ffi;
+use crate::pdump::PdumpSource;
 use crate::port::{self, PortSource};
 use crate::{native, verifier};
 use oxpcap_plugin::{
-    ABI, Config, Device, ErrorText, FILTER_INTERPRETER, FILTER_JIT, Filter, Opened, Packet, Stats,
-    Table, Visit,
+    ABI, Config, Device, EbpfInsn, ErrorText, FILTER_INTERPRETER, FILTER_JIT, FILTER_NONE, Filter,
+    Opened, Packet, Stats, Table, Visit,
 };
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,11 +55,17 @@ unsafe fn text<'a>(text: *const c_char) -> Result<&'a str, Failure> {
     text.to_str().map_err(|_| Failure::no_device("the device name is not UTF-8"))
 }
 
+/// What `open` made.
+enum Source {
+    Port(PortSource),
+    Pdump(PdumpSource),
+}
+
 /// # Safety
 /// `source` came from `open`, is not closed, and nobody else uses it meanwhile.
-unsafe fn source<'a>(source: *mut c_void) -> &'a mut PortSource {
+unsafe fn source<'a>(source: *mut c_void) -> &'a mut Source {
     // SAFETY: the caller's promise.
-    unsafe { &mut *source.cast::<PortSource>() }
+    unsafe { &mut *source.cast::<Source>() }
 }
 
 unsafe extern "C" fn open(
@@ -72,7 +79,11 @@ unsafe extern "C" fn open(
         let (device, config, opened) = unsafe { (text(device)?, &*config, &mut *opened) };
         let (scheme, name) = device.split_once(':').unwrap_or(("", device));
         let (source, warning) = match scheme {
-            "dpdk" => PortSource::open(name, config)?,
+            "dpdk" => {
+                let (port, warning) = PortSource::open(name, config)?;
+                (Source::Port(port), warning)
+            }
+            "dpdk-pdump" => (Source::Pdump(PdumpSource::open(name)?), None),
             _ => return Err(Failure::no_device(format!("{device}: not a DPDK device"))),
         };
         opened.linktype = DLT_EN10MB;
@@ -91,7 +102,7 @@ unsafe extern "C" fn open(
 
 unsafe extern "C" fn close(source: *mut c_void) {
     // SAFETY: made by `open`, not used again.
-    let source = unsafe { Box::from_raw(source.cast::<PortSource>()) };
+    let source = unsafe { Box::from_raw(source.cast::<Source>()) };
     let _ = catch_unwind(AssertUnwindSafe(|| drop(source)));
 }
 
@@ -106,7 +117,10 @@ unsafe extern "C" fn receive(
             return Err(Failure::new("no room for a burst"));
         }
         // SAFETY: the ABI gives an open source, and room for `max` packets.
-        unsafe { source(raw) }.receive(packets)
+        match unsafe { source(raw) } {
+            Source::Port(port) => port.receive(packets),
+            Source::Pdump(tap) => tap.receive(packets),
+        }
     })
 }
 
@@ -121,13 +135,19 @@ unsafe extern "C" fn inject(
             return Err(Failure::new(format!("cannot send a frame of {len} bytes")));
         }
         // SAFETY: the ABI gives an open source and `len` bytes.
-        unsafe { source(raw) }.inject(frame, len)
+        match unsafe { source(raw) } {
+            Source::Port(port) => port.inject(frame, len),
+            Source::Pdump(_) => Err(Failure::new("a tap on another program cannot send")),
+        }
     })
 }
 
 unsafe extern "C" fn stats(raw: *mut c_void, stats: *mut Stats, error: *mut ErrorText) -> c_int {
     // SAFETY: the ABI gives an open source and a writable structure.
-    guard(error, || unsafe { source(raw).stats(&mut *stats).map(|()| 0) })
+    guard(error, || match unsafe { (source(raw), &mut *stats) } {
+        (Source::Port(port), stats) => port.stats(stats).map(|()| 0),
+        (Source::Pdump(tap), stats) => tap.stats(stats).map(|()| 0),
+    })
 }
 
 unsafe extern "C" fn set_filter(
@@ -143,21 +163,46 @@ unsafe extern "C" fn set_filter(
                 .then(|| std::slice::from_raw_parts(filter.ebpf, filter.ebpf_len as usize));
             (source(raw), filter, ebpf)
         };
-        let program = || {
-            let program = ebpf.ok_or_else(|| Failure::new("this filter has no eBPF form"))?;
-            verifier::check(program).map(|()| program)
-        };
-        match filter.how {
-            FILTER_INTERPRETER => source.set_filter(Some((program()?, 0))).map(|()| 1),
-            FILTER_JIT => {
-                let program = program()?;
-                let size = native::size(program)?;
-                source.set_filter(Some((program, size))).map(|()| 1)
-            }
-            // libpcap's own JIT is faster than DPDK's interpreter and right where DPDK's is not.
-            _ => source.set_filter(None).map(|()| 0),
+        match source {
+            Source::Port(port) => set_port_filter(port, filter.how, ebpf),
+            Source::Pdump(tap) => set_tap_filter(tap, filter.how, ebpf),
         }
     })
+}
+
+fn set_port_filter(
+    port: &mut PortSource,
+    how: c_int,
+    ebpf: Option<&[EbpfInsn]>,
+) -> Result<c_int, Failure> {
+    let program = || {
+        let program = ebpf.ok_or_else(|| Failure::new("this filter has no eBPF form"))?;
+        verifier::check(program).map(|()| program)
+    };
+    match how {
+        FILTER_INTERPRETER => port.set_filter(Some((program()?, 0))).map(|()| 1),
+        FILTER_JIT => {
+            let program = program()?;
+            port.set_filter(Some((program, native::size(program)?))).map(|()| 1)
+        }
+        // libpcap's own JIT is faster than DPDK's interpreter and right where DPDK's is not.
+        _ => port.set_filter(None).map(|()| 0),
+    }
+}
+
+/// The program filters before it copies, where its DPDK can load the filter.
+fn set_tap_filter(
+    tap: &mut PdumpSource,
+    how: c_int,
+    ebpf: Option<&[EbpfInsn]>,
+) -> Result<c_int, Failure> {
+    match ebpf.filter(|program| how != FILTER_NONE && verifier::check(program).is_ok()) {
+        Some(program) => tap.set_filter(program).map(|()| 1),
+        None if matches!(how, FILTER_INTERPRETER | FILTER_JIT) => {
+            Err(Failure::new("this filter cannot run in the DPDK program"))
+        }
+        None => tap.set_filter(&[]).map(|()| 0),
+    }
 }
 
 unsafe extern "C" fn list(

@@ -1,0 +1,243 @@
+/* Tapping a port of another process: copies come through a ring that the primary fills. */
+#define _GNU_SOURCE
+/* rte_pdump_enable_bpf and rte_pdump_stats. */
+#define ALLOW_EXPERIMENTAL_API
+#include "shim.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_bpf.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_pdump.h>
+#include <rte_ring.h>
+
+#define RING_SIZE 4096
+#define BUFFERS 8191
+/* Idle calls between two looks whether the primary lives: about a second's worth. */
+#define LOOK_EVERY 4000
+
+struct ox_pdump {
+	struct rte_mbuf *burst[OX_BURST];
+	unsigned int held, idle, generation;
+	uint16_t port;
+	int enabled;
+	struct rte_ring *ring;
+	struct rte_mempool *pool;
+	struct rte_bpf_prm *filter;	/* in memory the primary sees */
+	uint8_t *slow[OX_BURST];	/* copies of packets in several segments */
+	struct rte_pdump_stats base;
+};
+
+/*
+ * Pools carry an index into a table of drivers that each process fills in the order it loads
+ * them. A pool whose driver is not, in this process, the kind its data is: the tables differ.
+ */
+static void check_pool(struct rte_mempool *pool, void *mismatch)
+{
+	char name[RTE_RING_NAMESIZE];
+	const struct rte_ring *ring;
+
+	snprintf(name, sizeof(name), RTE_MEMPOOL_MZ_FORMAT, pool->name);
+	ring = rte_ring_lookup(name);
+	if (ring == NULL || ring != pool->pool_data)
+		return;
+	if (pool->ops_index < 0 || (uint32_t)pool->ops_index >= rte_mempool_ops_table.num_ops ||
+	    strncmp(rte_mempool_get_ops(pool->ops_index)->name, "ring_", 5) != 0)
+		*(int *)mismatch = 1;
+}
+
+int ox_pools_mismatch(void)
+{
+	int mismatch = 0;
+
+	rte_mempool_walk(check_pool, &mismatch);
+	return mismatch;
+}
+
+int ox_primary_alive(void)
+{
+	return rte_eal_primary_proc_alive(NULL);
+}
+
+static void drop_queued(struct ox_pdump *d)
+{
+	struct rte_mbuf *queued[OX_BURST];
+	unsigned int n;
+
+	rte_pktmbuf_free_bulk(d->burst, d->held);
+	d->held = 0;
+	while ((n = rte_ring_dequeue_burst(d->ring, (void **)queued, OX_BURST, NULL)) > 0)
+		rte_pktmbuf_free_bulk(queued, n);
+}
+
+static int enable(struct ox_pdump *d)
+{
+	for (int again = 0; again < 2; again++) {
+		if (rte_pdump_enable_bpf(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX,
+		    UINT32_MAX, d->ring, d->pool, d->filter) == 0) {
+			d->enabled = 1;
+			return 0;
+		}
+		if (rte_errno != EEXIST)
+			break;
+		/* Left by a tap that was killed. */
+		rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX);
+	}
+	return rte_errno > 0 ? -rte_errno : -EIO;
+}
+
+static void disable(struct ox_pdump *d)
+{
+	if (d->enabled && ox_primary_alive())
+		rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX);
+	d->enabled = 0;
+}
+
+int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step)
+{
+	static atomic_uint serial;
+	struct ox_pdump *d = calloc(1, sizeof(*d));
+	char name[RTE_MEMPOOL_NAMESIZE];
+	int rc = -ENOMEM;
+
+	if (d == NULL)
+		return rc;
+	d->port = port;
+	d->generation = ox_fork_generation();
+	snprintf(name, sizeof(name), "pcapx_%u_%u", (unsigned int)getpid(),
+	    atomic_fetch_add(&serial, 1));
+	*step = "making the ring";
+	d->ring = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	*step = "making the buffer pool";
+	/* No cache: caches go by lcore number, and the primary has the same numbers. */
+	if (d->ring != NULL)
+		d->pool = rte_pktmbuf_pool_create(name, BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+		    SOCKET_ID_ANY);
+	if (d->pool == NULL) {
+		rc = -rte_errno;
+		goto failed;
+	}
+	*step = "asking the program for copies (does it call rte_pdump_init?)";
+	ox_quiet_begin();
+	rc = enable(d);
+	ox_quiet_end();
+	if (rc != 0)
+		goto failed;
+	rte_pdump_stats(port, &d->base);
+	*dump = d;
+	return 0;
+failed:
+	rte_mempool_free(d->pool);
+	rte_ring_free(d->ring);
+	free(d);
+	return rc;
+}
+
+static struct rte_bpf_prm *share(const struct pcapx_ebpf_insn *program, uint32_t count)
+{
+	size_t size = count * sizeof(struct ebpf_insn);
+	struct rte_bpf_prm *prm = rte_zmalloc("pcapx_filter", sizeof(*prm) + size, 0);
+
+	if (prm == NULL)
+		return NULL;
+	memcpy(prm + 1, program, size);
+	prm->ins = (const struct ebpf_insn *)(prm + 1);
+	prm->nb_ins = count;
+	prm->prog_arg.type = RTE_BPF_ARG_PTR_MBUF;
+	prm->prog_arg.size = sizeof(struct rte_mbuf);
+	prm->prog_arg.buf_size = RTE_MBUF_DEFAULT_BUF_SIZE;
+	return prm;
+}
+
+int ox_pdump_set_filter(struct ox_pdump *d, const struct pcapx_ebpf_insn *program, uint32_t count)
+{
+	struct rte_bpf_prm *filter = NULL;
+
+	if (d->generation != ox_fork_generation())
+		return -ECHILD;
+	if (count > 0 && (filter = share(program, count)) == NULL)
+		return -ENOMEM;
+	disable(d);
+	drop_queued(d);
+	rte_free(d->filter);
+	d->filter = filter;
+	return enable(d);
+}
+
+/* Contiguous bytes; the packet is freed with the burst. */
+static void describe(struct ox_pdump *d, unsigned int i, struct pcapx_plugin_packet *packet)
+{
+	const struct rte_mbuf *m = d->burst[i];
+	uint8_t *copy;
+
+	packet->time_ns = 0;
+	packet->len = m->pkt_len;
+	packet->caplen = m->data_len;
+	packet->data = rte_pktmbuf_mtod(m, const uint8_t *);
+	if (m->nb_segs == 1)
+		return;
+	copy = realloc(d->slow[i], RTE_MIN(m->pkt_len, (uint32_t)OX_MAX_PACKET));
+	if (copy == NULL)
+		return;
+	d->slow[i] = copy;
+	packet->caplen = RTE_MIN(m->pkt_len, (uint32_t)OX_MAX_PACKET);
+	packet->data = rte_pktmbuf_read(m, 0, packet->caplen, copy);
+}
+
+int ox_pdump_receive(struct ox_pdump *d, struct pcapx_plugin_packet *packets)
+{
+	if (d->generation != ox_fork_generation())
+		return -ECHILD;
+	if (!d->enabled)
+		return -ENODEV;
+	rte_pktmbuf_free_bulk(d->burst, d->held);
+	d->held = rte_ring_dequeue_burst(d->ring, (void **)d->burst, OX_BURST, NULL);
+	for (unsigned int i = 0; i < d->held; i++)
+		describe(d, i, &packets[i]);
+	if (d->held > 0)
+		d->idle = 0;
+	else if (++d->idle % LOOK_EVERY == 0 && !ox_primary_alive())
+		return -ENODEV;
+	return (int)d->held;
+}
+
+int ox_pdump_stats(struct ox_pdump *d, struct pcapx_plugin_stats *stats)
+{
+	struct rte_pdump_stats now;
+
+	if (d->generation != ox_fork_generation())
+		return -ECHILD;
+	if (rte_pdump_stats(d->port, &now) != 0)
+		return -rte_errno;
+	stats->dropped = now.ringfull - d->base.ringfull + now.nombuf - d->base.nombuf;
+	stats->if_dropped = 0;
+	stats->accepted = UINT64_MAX;
+	return 0;
+}
+
+void ox_pdump_close(struct ox_pdump *d)
+{
+	if (d->generation == ox_fork_generation()) {
+		ox_quiet_begin();
+		disable(d);
+		/* What a dead primary holds is lost with it. */
+		drop_queued(d);
+		rte_free(d->filter);
+		rte_ring_free(d->ring);
+		rte_mempool_free(d->pool);
+		ox_quiet_end();
+	}
+	for (unsigned int i = 0; i < OX_BURST; i++)
+		free(d->slow[i]);
+	free(d);
+}
