@@ -125,6 +125,7 @@ fn split(marked: &str) -> Filter {
 struct Filters<'a> {
     rng: &'a mut Rng,
     family: Family,
+    dlt: i32,
     /// Terms still to spend.
     budget: u32,
     /// `vlan`, `mpls` … may occur: they change the meaning of all that follows.
@@ -140,7 +141,7 @@ pub fn write(rng: &mut Rng, dlt: i32) -> Filter {
         _ => 8,
     };
     let tunnels = rng.percent(25);
-    let mut filters = Filters { rng, family: family(dlt), budget, tunnels };
+    let mut filters = Filters { rng, family: family(dlt), dlt, budget, tunnels };
     split(&filters.expression(0))
 }
 
@@ -512,8 +513,27 @@ impl Filters<'_> {
                 ])
                 .to_owned(),
             Family::Arcnet => {
-                let dir = self.direction();
-                format!("link {dir}host {}", self.rng.pick(&["$ff", "$0", "$a9", "$1"]))
+                // Before 1.11 the `$` was taken for a digit.
+                let address = self.rng.pick(&["ff", "0", "a9", "1"]);
+                let relation = |at: u32| format!("link[{at}] = 0x{address}");
+                // ARCnet: source, destination; BACnet after a preamble and a type: destination, source.
+                let (src, dst) = match self.dlt {
+                    165 => (relation(4), relation(3)),
+                    _ => (relation(0), relation(1)),
+                };
+                let (dir, reference) = self.rng.pick(&[
+                    ("", "or"),
+                    ("src ", "src"),
+                    ("dst ", "dst"),
+                    ("src or dst ", "or"),
+                    ("src and dst ", "and"),
+                ]);
+                let reference = match reference {
+                    "src" => format!("({src})"),
+                    "dst" => format!("({dst})"),
+                    both => format!("({src} {both} {dst})"),
+                };
+                two_texts(&format!("link {dir}host ${address}"), &reference)
             }
             Family::Directed => {
                 self.rng.pick(&["inbound", "outbound", "ip", "ether multicast"]).to_owned()

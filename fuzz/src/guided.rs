@@ -5,7 +5,7 @@
 //! there, unless an earlier decision rests on them. So a few dozen runs reach what random packets
 //! never do: all of a filter's conditions met, or all but one.
 
-use crate::{Insn, Rng};
+use crate::{Insn, Rng, trace};
 
 /// Longest packet that is made.
 const MAX_LEN: usize = 512;
@@ -171,25 +171,9 @@ impl Run<'_> {
     }
 }
 
-fn apply(code: u16, value: u32, operand: u32) -> Option<u32> {
-    Some(match code & 0xf0 {
-        0x00 => value.wrapping_add(operand),
-        0x10 => value.wrapping_sub(operand),
-        0x20 => value.wrapping_mul(operand),
-        0x30 => value.checked_div(operand)?,
-        0x40 => value | operand,
-        0x50 => value & operand,
-        0x60 => value.checked_shl(operand).unwrap_or(0),
-        0x70 => value.checked_shr(operand).unwrap_or(0),
-        0x80 => value.wrapping_neg(),
-        0x90 => value.checked_rem(operand)?,
-        _ => value ^ operand,
-    })
-}
-
 fn alu(insn: Insn, a: &Value, x: &Value) -> Option<Value> {
     let operand = if insn.code & 0x08 == 0 { insn.k } else { x.now };
-    let now = apply(insn.code, a.now, operand)?;
+    let now = trace::alu(insn.code, a.now, operand)?;
     let mut origin = a.origin.clone();
     if let Some(origin) = &mut origin {
         origin.steps.push((insn.code & 0xf0, operand));
@@ -198,7 +182,7 @@ fn alu(insn: Insn, a: &Value, x: &Value) -> Option<Value> {
 }
 
 fn forward(origin: &Origin, raw: u32) -> Option<u32> {
-    origin.steps.iter().try_fold(raw, |value, &(code, operand)| apply(code, value, operand))
+    origin.steps.iter().try_fold(raw, |value, &(code, operand)| trace::alu(code, value, operand))
 }
 
 /// Bytes that give `target` after all steps, or nearly; those in the packet are `raw`.
@@ -208,7 +192,7 @@ fn invert(origin: &Origin, target: u32, raw: u32) -> Option<u32> {
     let mut value = raw;
     for &(code, operand) in &origin.steps {
         before.push(value);
-        value = apply(code, value, operand)?;
+        value = trace::alu(code, value, operand)?;
     }
     let mut wanted = target;
     for (&(code, operand), now) in origin.steps.iter().zip(before).rev() {
