@@ -53,7 +53,7 @@ fn compare(oracle: &mut Oracle, filter: &str, packets: &[Vec<u8>]) {
         let (ns, accepted) = oracle.bench_filter(&theirs, &views, rounds);
         let reference = ns as f64 / f64::from(rounds) / packets.len() as f64;
         let engines: [&dyn Fn(&[Vec<u8>]) -> u64; 4] = [
-            &|p| sum(p, |p, n| bpf::interpret_unsized(|pc| insns[pc], p, n, &Aux::NONE)),
+            &|p| sum(p, |p, n| bpf::interpret_unsized(|pc| &insns[pc], p, n, &Aux::NONE)),
             &|p| sum(p, |p, n| decoded.run(p, n, &Aux::NONE)),
             &|p| sum(p, |p, n| bpf::run_cached(black_box(&insns), p, n)),
             &|p| sum(p, |p, n| native.run(p, n, &Aux::NONE)),

@@ -1,96 +1,100 @@
-//! Filters for programs that come anew with every packet, as `pcap_offline_filter` gets them.
+//! Native code for programs that come anew with every packet, as `pcap_offline_filter` gets them.
 
-use super::{Aux, Filter, Insn, Preference, Program, interpret};
+use super::filter::runs_before_compiling;
+use super::jit::GuardedCode;
+use super::{Aux, Insn, check, interpret};
 use std::cell::RefCell;
 
 /// Programs that a thread may alternate between; a power of two.
 const ENTRIES: usize = 8;
 
-/// Runs of one program before it is worth a copy.
-const RUNS_BEFORE_COPY: u32 = 64;
+/// Longest program that is compiled.
+const MAX_LEN: usize = 4096;
 
-/// Longest program that is kept. Every run compares the whole program, but executes only a path
-/// through it: with long ones, running the instructions where they lie is faster.
-const MAX_LEN: usize = 128;
+thread_local! {
+    static CACHE: RefCell<[Entry; ENTRIES]> = const {
+        RefCell::new([const { Entry::EMPTY }; ENTRIES])
+    };
+}
 
-/// Runs a program that the caller owns and may change or free between two runs; `aux` is none.
+/// Runs a program that the caller owns and may change or free between two runs, without
+/// ancillary data.
 ///
-/// Programs that a thread runs again and again are kept in prepared form, and compared with the
-/// caller's instructions on every run: what runs is always what `insns` says now.
+/// What a thread runs again and again becomes native code, which compares every instruction that
+/// it executes with the caller's: what runs is always what `insns` say now.
 pub fn run_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> u32 {
-    thread_local! {
-        static CACHE: RefCell<[Entry; ENTRIES]> = const {
-            RefCell::new([const { Entry::EMPTY }; ENTRIES])
-        };
-    }
-    if insns.len() <= MAX_LEN {
-        // Not available at the end of a thread, nor to a signal handler that came in between.
-        let verdict = CACHE.try_with(|cache| {
-            let mut entries = cache.try_borrow_mut().ok()?;
-            let address = insns.as_ptr().addr();
-            entries[(address / 16) % ENTRIES].run(address, insns, packet, wirelen)
+    try_cached(insns, packet, wirelen).unwrap_or_else(|| {
+        let address = insns.as_ptr().addr();
+        let _ = CACHE.try_with(|cache| {
+            if let Ok(mut entries) = cache.try_borrow_mut() {
+                entries[slot(address)].note(address, insns);
+            }
         });
-        if let Ok(Some(verdict)) = verdict {
-            return verdict;
-        }
-    }
-    interpret(insns, packet, wirelen, &Aux::NONE)
+        interpret(insns, packet, wirelen, &Aux::NONE)
+    })
+}
+
+/// The part of [`run_cached`] that is sure not to panic: `None` unless there is native code for
+/// just this program.
+#[inline]
+pub fn try_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
+    let address = insns.as_ptr().addr();
+    // Not available at the end of a thread, nor to a signal handler that came in between.
+    let cached = CACHE.try_with(|cache| {
+        let entries = cache.try_borrow().ok()?;
+        let entry = &entries[slot(address)];
+        let code = entry.code.as_ref().filter(|_| entry.address == address)?;
+        code.run(insns, packet, wirelen)
+    });
+    cached.ok().flatten()
+}
+
+fn slot(address: usize) -> usize {
+    (address / 16) % ENTRIES
 }
 
 struct Entry {
     /// Where the caller's instructions are.
     address: usize,
     len: usize,
-    /// Runs left before it gets a filter.
+    /// Runs left before it is compiled.
     runs_left: u32,
-    filter: Option<Filter>,
+    code: Option<GuardedCode>,
 }
 
 impl Entry {
-    const EMPTY: Self = Self { address: 0, len: 0, runs_left: 0, filter: None };
+    const EMPTY: Self = Self { address: 0, len: 0, runs_left: 0, code: None };
 
-    /// `None` when the caller had better interpret.
-    #[inline]
-    fn run(&mut self, address: usize, insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
-        match &self.filter {
-            Some(filter) if self.address == address && same(filter.program().insns(), insns) => {
-                Some(filter.run(packet, wirelen, &Aux::NONE))
-            }
-            _ => {
-                self.note(address, insns);
-                None
-            }
-        }
-    }
-
+    /// Counts a run that was not native.
     #[inline(never)]
     fn note(&mut self, address: usize, insns: &[Insn]) {
-        if (self.address, self.len) != (address, insns.len()) || self.filter.is_some() {
-            *self = Self { address, len: insns.len(), runs_left: RUNS_BEFORE_COPY, filter: None };
+        let is_known = (self.address, self.len) == (address, insns.len());
+        if !is_known || self.code.is_some() {
+            let runs_left = runs_before_compiling(insns.len());
+            *self = Self { address, len: insns.len(), runs_left, code: None };
         }
-        self.runs_left -= 1;
+        self.runs_left = self.runs_left.saturating_sub(1);
         if self.runs_left == 0 {
-            let program = Program::from_insns(insns);
-            self.filter = Some(Filter::with_preference(&program, Preference::Adaptive));
+            // Where there is no code to be had, the count starts again.
+            self.runs_left = u32::MAX;
+            if insns.len() <= MAX_LEN && check(insns).is_ok() {
+                self.code = GuardedCode::compile(insns);
+            }
         }
     }
-}
-
-/// Without an early exit, so that it runs on vectors.
-#[inline]
-fn same(a: &[Insn], b: &[Insn]) -> bool {
-    let bits = |insn: &Insn| {
-        u64::from(insn.code)
-            | u64::from(insn.jt) << 16
-            | u64::from(insn.jf) << 24
-            | u64::from(insn.k) << 32
-    };
-    a.len() == b.len() && a.iter().zip(b).fold(0, |diff, (a, b)| diff | (bits(a) ^ bits(b))) == 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run(insns: &[Insn], packet: &[u8], wirelen: u32) -> u32 {
+        let verdict = interpret(insns, packet, wirelen, &Aux::NONE);
+        for _ in 0..2 {
+            assert_eq!(run_cached(insns, packet, wirelen), verdict);
+        }
+        verdict
+    }
 
     #[test]
     fn a_changed_program_is_never_run_stale() {
@@ -103,30 +107,14 @@ mod tests {
         for round in 0..20 {
             for _ in 0..round * 97 {
                 insns[1].k = 7;
-                assert_eq!((run_cached(&insns, &[7], 1), run_cached(&insns, &[8], 1)), (1, 2));
+                assert_eq!((run(&insns, &[7], 1), run(&insns, &[8], 1)), (1, 2));
             }
             insns[1].k = 8;
-            assert_eq!((run_cached(&insns, &[7], 1), run_cached(&insns, &[8], 1)), (2, 1));
+            assert_eq!((run(&insns, &[7], 1), run(&insns, &[8], 1)), (2, 1));
             insns[2].k = round;
-            assert_eq!(run_cached(&insns, &[8], 1), round);
+            assert_eq!(run(&insns, &[8], 1), round);
             insns[2].k = 1;
-            assert_eq!(run_cached(&insns[3..], &[8], 1), 2);
+            assert_eq!(run(&insns[3..], &[8], 1), 2);
         }
-    }
-
-    #[test]
-    fn every_field_counts() {
-        let insn = Insn { code: 0x15, jt: 1, jf: 2, k: 3 };
-        let variants = [
-            Insn { code: 0x115, ..insn },
-            Insn { jt: 2, ..insn },
-            Insn { jf: 3, ..insn },
-            Insn { k: 0x8000_0003, ..insn },
-        ];
-        assert!(same(&[insn; 3], &[insn; 3]));
-        for variant in variants {
-            assert!(!same(&[insn, insn, insn], &[insn, insn, variant]));
-        }
-        assert!(!same(&[insn; 2], &[insn; 3]));
     }
 }

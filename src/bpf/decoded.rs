@@ -92,17 +92,24 @@ impl Decoded {
     }
 
     /// Runs the program: see [`interpret`](super::interpret).
+    #[inline]
     pub(super) fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        let verdict = if self.uses_scratch {
+        if self.uses_scratch {
             self.execute::<{ op::MEMWORDS }>(packet, wirelen, aux)
         } else {
             self.execute::<0>(packet, wirelen, aux)
-        };
-        verdict.unwrap_or(0)
+        }
     }
 
+    // One function for each: inlined together they run out of registers.
+    #[inline(never)]
+    fn execute<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+        self.verdict::<WORDS>(packet, wirelen, aux).unwrap_or(0)
+    }
+
+    /// `None` is a reject by fault.
     #[inline(always)]
-    fn execute<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> Option<u32> {
+    fn verdict<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> Option<u32> {
         let (mut a, mut x) = (0u32, 0u32);
         let mut scratch = [0u32; WORDS];
         let mut fuel = LOOP_FUEL;

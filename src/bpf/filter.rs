@@ -14,7 +14,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// several threads at once and allocates nothing, but for the one run that compiles.
 #[derive(Debug)]
 pub struct Filter {
-    engine: Engine,
+    /// Set once: native code, or that there is none.
+    native: OnceLock<Option<Code>>,
+    /// `None` for programs that only run as they are.
+    decoded: Option<Decoded>,
+    program: Program,
+    /// Interpreted runs left until compiling pays.
+    runs_left: AtomicU32,
 }
 
 /// How a [`Filter`] may run.
@@ -28,25 +34,11 @@ pub enum Preference {
     Interpreter,
 }
 
-#[derive(Debug)]
-enum Engine {
-    Raw(Program),
-    Prepared(Box<Prepared>),
+/// Runs after which compiling a program of `len` instructions pays: what it costs, in packets
+/// interpreted (benches/bpf.rs).
+pub(super) fn runs_before_compiling(len: usize) -> u32 {
+    1000 + u32::try_from(len / 2).unwrap_or(u32::MAX - 1000)
 }
-
-#[derive(Debug)]
-struct Prepared {
-    /// Set once: native code, or that there is none.
-    native: OnceLock<Option<Code>>,
-    decoded: Decoded,
-    program: Program,
-    /// Interpreted runs left until compiling pays.
-    runs_left: AtomicU32,
-}
-
-/// Compiling costs about as much as interpreting this many packets, and one more for every two
-/// instructions (benches/bpf.rs).
-const RUNS_BEFORE_COMPILING: u32 = 1000;
 
 impl Filter {
     /// Prepares a program, whatever it is.
@@ -56,26 +48,44 @@ impl Filter {
 
     /// Prepares a program to be run in a certain way, where that is possible.
     pub fn with_preference(program: &Program, preference: Preference) -> Self {
-        let Ok(decoded) = Decoded::new(program.insns()) else {
-            return Self { engine: Engine::Raw(program.clone()) };
-        };
+        let decoded = Decoded::new(program.insns()).ok();
         let native = match preference {
-            Preference::Adaptive => OnceLock::new(),
-            Preference::Native => OnceLock::from(Code::compile(program.insns())),
-            Preference::Interpreter => OnceLock::from(None),
+            Preference::Adaptive if decoded.is_some() => OnceLock::new(),
+            Preference::Native if decoded.is_some() => {
+                OnceLock::from(Code::compile(program.insns()))
+            }
+            _ => OnceLock::from(None),
         };
-        let runs = RUNS_BEFORE_COMPILING.saturating_add(program.len() as u32 / 2);
-        let prepared =
-            Prepared { native, decoded, program: program.clone(), runs_left: AtomicU32::new(runs) };
-        Self { engine: Engine::Prepared(Box::new(prepared)) }
+        let runs_left = AtomicU32::new(runs_before_compiling(program.len()));
+        Self { native, decoded, program: program.clone(), runs_left }
     }
 
     /// Accepted length of a packet, 0 for a reject: see [`interpret`].
     #[inline]
     pub fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        match &self.engine {
-            Engine::Prepared(prepared) => prepared.run(packet, wirelen, aux),
-            Engine::Raw(program) => interpret(program.insns(), packet, wirelen, aux),
+        match self.native.get() {
+            Some(Some(code)) => code.run(packet, wirelen, aux),
+            native => self.run_portably(native.is_none(), packet, wirelen, aux),
+        }
+    }
+
+    #[inline(never)]
+    fn run_portably(&self, undecided: bool, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+        if undecided {
+            self.warm_up();
+        }
+        match &self.decoded {
+            Some(decoded) => decoded.run(packet, wirelen, aux),
+            None => interpret(self.program.insns(), packet, wirelen, aux),
+        }
+    }
+
+    /// Threads may race here and count too little: compiling comes later then.
+    fn warm_up(&self) {
+        let left = self.runs_left.load(Ordering::Relaxed);
+        self.runs_left.store(left.saturating_sub(1), Ordering::Relaxed);
+        if left == 0 {
+            self.native.get_or_init(|| Code::compile(self.program.insns()));
         }
     }
 
@@ -87,52 +97,20 @@ impl Filter {
         packets: impl IntoIterator<Item = &'a [u8]>,
         mask: &mut [u64],
     ) -> u32 {
-        let native = match &self.engine {
-            Engine::Prepared(prepared) => prepared.native.get().and_then(Option::as_ref),
-            Engine::Raw(_) => None,
-        };
-        match native {
-            Some(code) => burst(packets, mask, |p| code.run(p, p.len() as u32, &Aux::NONE)),
-            None => burst(packets, mask, |p| self.run(p, p.len() as u32, &Aux::NONE)),
+        match self.native.get() {
+            Some(Some(code)) => burst(packets, mask, |p| code.run(p, p.len() as u32, &Aux::NONE)),
+            _ => burst(packets, mask, |p| self.run(p, p.len() as u32, &Aux::NONE)),
         }
     }
 
     /// The instructions it was made from.
     pub fn program(&self) -> &Program {
-        match &self.engine {
-            Engine::Prepared(prepared) => &prepared.program,
-            Engine::Raw(program) => program,
-        }
+        &self.program
     }
 
     /// Whether it runs as native code by now.
     pub fn is_native(&self) -> bool {
-        match &self.engine {
-            Engine::Prepared(prepared) => matches!(prepared.native.get(), Some(Some(_))),
-            Engine::Raw(_) => false,
-        }
-    }
-}
-
-impl Prepared {
-    #[inline]
-    fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        match self.native.get() {
-            Some(Some(code)) => code.run(packet, wirelen, aux),
-            Some(None) => self.decoded.run(packet, wirelen, aux),
-            None => self.warm_up(packet, wirelen, aux),
-        }
-    }
-
-    #[inline(never)]
-    fn warm_up(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        // Threads may race here and count too little: compiling comes later then.
-        let left = self.runs_left.load(Ordering::Relaxed);
-        self.runs_left.store(left.saturating_sub(1), Ordering::Relaxed);
-        if left == 0 {
-            self.native.get_or_init(|| Code::compile(self.program.insns()));
-        }
-        self.decoded.run(packet, wirelen, aux)
+        matches!(self.native.get(), Some(Some(_)))
     }
 }
 
@@ -145,11 +123,12 @@ fn burst<'a>(
     let mut packets = packets.into_iter();
     let mut accepted = 0;
     for word in mask {
-        *word = 0;
+        let mut bits = 0;
         for (bit, packet) in packets.by_ref().take(64).enumerate() {
-            *word |= u64::from(run(packet) != 0) << bit;
+            bits |= u64::from(run(packet) != 0) << bit;
         }
-        accepted += word.count_ones();
+        *word = bits;
+        accepted += bits.count_ones();
     }
     accepted
 }

@@ -22,6 +22,12 @@ impl Insn {
         Self { code, jt: 0, jf: 0, k }
     }
 
+    /// The instruction as it lies in memory.
+    pub fn bits(self) -> u64 {
+        let (code, k) = (self.code.to_ne_bytes(), self.k.to_ne_bytes());
+        u64::from_ne_bytes([code[0], code[1], self.jt, self.jf, k[0], k[1], k[2], k[3]])
+    }
+
     /// A conditional jump.
     pub const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Self {
         Self { code, jt, jf, k }

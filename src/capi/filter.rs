@@ -3,7 +3,7 @@
 use super::boundary::guard_or;
 use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
-use crate::bpf::{Aux, Insn, Program, interpret_unsized, run_cached};
+use crate::bpf::{Aux, Insn, Program, interpret_unsized, run_cached, try_cached};
 use std::ffi::{c_int, c_uchar, c_uint};
 use std::ptr;
 
@@ -80,9 +80,14 @@ pub unsafe extern "C" fn pcap_offline_filter(
     unsafe {
         let packet = packet(pkt, header.caplen);
         let len = header.len;
+        let insns = insns(program);
+        // A guard costs as much as running a short filter.
+        if let Some(verdict) = try_cached(insns, packet, len) {
+            return verdict as c_int;
+        }
         guard_or(0, || match program.bf_len {
             0 => run_unsized(program.bf_insns, packet, len),
-            _ => run_cached(insns(program), packet, len),
+            _ => run_cached(insns, packet, len),
         }) as c_int
     }
 }
@@ -101,5 +106,5 @@ pub(super) unsafe fn packet<'a>(data: *const c_uchar, len: c_uint) -> &'a [u8] {
 /// The program at `insns` ends in a return on all of its ways.
 pub(super) unsafe fn run_unsized(insns: *const Insn, packet: &[u8], wirelen: u32) -> u32 {
     // SAFETY: the interpreter only asks for instructions that the program's own flow reaches.
-    interpret_unsized(|at| unsafe { insns.add(at).read() }, packet, wirelen, &Aux::NONE)
+    interpret_unsized(|at| unsafe { &*insns.add(at) }, packet, wirelen, &Aux::NONE)
 }

@@ -12,8 +12,14 @@ use pcap::bpf::{self, Aux, Filter, Insn, Preference, Program, op};
 /// Runs a program through the engines of this process and checks that they agree.
 fn verdict(engines: &Engines, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
     let raw = bpf::interpret(engines.program.insns(), packet, wirelen, aux);
-    let unsized_program = |pc: usize| engines.program.insns()[pc];
+    let unsized_program = |pc: usize| &engines.program.insns()[pc];
+    let cached = if *aux == Aux::NONE {
+        bpf::run_cached(engines.program.insns(), packet, wirelen)
+    } else {
+        raw
+    };
     let others = [
+        ("cached", cached),
         ("unsized", bpf::interpret_unsized(unsized_program, packet, wirelen, aux)),
         ("decoded", engines.decoded.run(packet, wirelen, aux)),
         ("native", engines.native.run(packet, wirelen, aux)),
@@ -90,6 +96,30 @@ fn random_programs_on_random_packets() {
     }
     // A generator whose programs all reject would prove little.
     assert!(accepted > PROGRAMS * PACKETS as u64 / 5, "{accepted}");
+}
+
+/// Programs that a thread runs again and again, compiled meanwhile, and changed under way.
+#[test]
+fn cached_programs() {
+    for seed in 0..300 {
+        let mut rng = Rng::new(seed);
+        let mut insns = Generator::new(&mut rng).program();
+        for round in 0..3 {
+            for _ in 0..1100 {
+                let (packet, wirelen) = rng.packet();
+                let expected = bpf::interpret(&insns, &packet, wirelen, &Aux::NONE);
+                let cached = bpf::run_cached(&insns, &packet, wirelen);
+                assert_eq!(cached, expected, "seed {seed}\n{}", listing(&insns));
+            }
+            let jit = cfg!(target_arch = "x86_64") && std::env::var_os("PCAPX_JIT").is_none();
+            if jit && round == 0 {
+                let verdict = bpf::try_cached(&insns, &[0; 200], 200);
+                assert!(verdict.is_some(), "seed {seed}: native by now");
+            }
+            let at = rng.below(insns.len() as u32) as usize;
+            insns[at] = Insn::stmt(0x06, rng.next());
+        }
+    }
 }
 
 /// Loops: `protochain` makes them, and fuel ends those that do not end.

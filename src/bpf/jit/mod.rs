@@ -28,11 +28,7 @@ impl Code {
     /// Compiles a strictly valid program; `None` where this machine has no code generator, the
     /// system refuses executable memory, or the user switched it off.
     pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
-        if !enabled() {
-            return None;
-        }
-        let bytes = assemble(insns, &Analysis::new(insns))?;
-        Some(Self { buffer: CodeBuffer::new(&bytes).ok()? })
+        Some(Self { buffer: generate(insns, Guard::None)? })
     }
 
     /// Runs the program: see [`interpret`](super::interpret).
@@ -48,13 +44,68 @@ impl Code {
     }
 }
 
+/// A program as native code that runs only as long as the program stays what it was.
+///
+/// It compares each instruction with the caller's before it does what the instruction said: just
+/// those on the path that it takes, so that long programs cost no more than what they execute.
+#[derive(Debug)]
+pub(super) struct GuardedCode {
+    buffer: CodeBuffer,
+    len: usize,
+}
+
+/// The generated function; the last argument is the program as it is now. Bit 32 of the result
+/// means that it has changed.
 #[cfg(target_arch = "x86_64")]
-fn assemble(insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
-    x86_64::assemble(insns, analysis)
+type GuardedEntry = unsafe extern "sysv64" fn(*const u8, usize, u32, *const Insn) -> u64;
+#[cfg(not(target_arch = "x86_64"))]
+type GuardedEntry = unsafe extern "C" fn(*const u8, usize, u32, *const Insn) -> u64;
+
+impl GuardedCode {
+    /// As [`Code::compile`].
+    pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
+        Some(Self { buffer: generate(insns, Guard::Program)?, len: insns.len() })
+    }
+
+    /// Runs the program that `insns` are now, without ancillary data, on a packet; `None` when it
+    /// is not the one that was compiled.
+    #[inline]
+    pub(super) fn run(&self, insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
+        if insns.len() != self.len {
+            return None;
+        }
+        let present = packet.len().min(u32::MAX as usize);
+        // SAFETY: as in `Code::run`; it reads no more than `len` instructions.
+        let result = unsafe {
+            let entry: GuardedEntry = std::mem::transmute(self.buffer.start());
+            entry(packet.as_ptr(), present, wirelen, insns.as_ptr())
+        };
+        u32::try_from(result).ok()
+    }
+}
+
+/// Whether code checks on every run that its program has not changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    None,
+    Program,
+}
+
+fn generate(insns: &[Insn], guard: Guard) -> Option<CodeBuffer> {
+    if !enabled() {
+        return None;
+    }
+    let bytes = assemble(insns, &Analysis::new(insns), guard)?;
+    CodeBuffer::new(&bytes).ok()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn assemble(insns: &[Insn], analysis: &Analysis, guard: Guard) -> Option<Vec<u8>> {
+    x86_64::assemble(insns, analysis, guard)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn assemble(_: &[Insn], _: &Analysis) -> Option<Vec<u8>> {
+fn assemble(_: &[Insn], _: &Analysis, _: Guard) -> Option<Vec<u8>> {
     None
 }
 

@@ -7,12 +7,13 @@
 //! | rdi, rsi | packet, bytes present                        |
 //! | eax, r8d | accumulator, index register; zero-extended   |
 //! | r9d      | bytes on the wire, where the program asks    |
-//! | r11      | ancillary data, where the program asks       |
+//! | r11      | ancillary data, or the program to compare with |
 //! | rcx, rdx, r10 | free                                    |
 //!
 //! Scratch memory and loop fuel lie in the red zone. A bounds check is left out where every path
 //! has already loaded as far.
 
+use super::Guard;
 use crate::bpf::analysis::{Analysis, State, bytes_needed, size, targets};
 use crate::bpf::{Aux, Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -22,18 +23,20 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 const FUEL: i32 = -72;
 
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
-pub(super) fn assemble(insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
-    let mut assembler = Assembler::new(insns);
+pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, guard: Guard) -> Option<Vec<u8>> {
+    let mut assembler = Assembler::new(insns, guard);
     assembler.prologue(insns, analysis);
     for (index, insn) in insns.iter().enumerate() {
         let state = analysis.before(index);
         if state.reachable {
             assembler.define(index);
+            assembler.check_unchanged(index, insn);
             assembler.emit(index, insn, state);
         }
     }
-    let (ops, fail) = (&mut assembler.ops, assembler.fail);
+    let (ops, fail, stale) = (&mut assembler.ops, assembler.fail, assembler.stale);
     dynasm!(ops ; .arch x64 ; =>fail ; xor eax, eax ; ret);
+    dynasm!(ops ; .arch x64 ; =>stale ; mov eax, 1 ; shl rax, 32 ; ret);
     assembler.ops.finalize().ok()
 }
 
@@ -43,6 +46,9 @@ struct Assembler {
     labels: Vec<Option<DynamicLabel>>,
     /// Rejects.
     fail: DynamicLabel,
+    /// Says that the program is another one.
+    stale: DynamicLabel,
+    guard: Guard,
 }
 
 /// What a conditional jump looks at, x86's names.
@@ -81,9 +87,9 @@ enum Address {
 }
 
 impl Assembler {
-    fn new(insns: &[Insn]) -> Self {
+    fn new(insns: &[Insn], guard: Guard) -> Self {
         let mut ops = VecAssembler::new(0);
-        let fail = ops.new_dynamic_label();
+        let (fail, stale) = (ops.new_dynamic_label(), ops.new_dynamic_label());
         let mut labels = vec![None; insns.len()];
         for (index, insn) in insns.iter().enumerate() {
             if op::class(insn.code) == op::JMP {
@@ -92,7 +98,7 @@ impl Assembler {
                 }
             }
         }
-        Self { ops, labels, fail }
+        Self { ops, labels, fail, stale, guard }
     }
 
     fn define(&mut self, index: usize) {
@@ -108,7 +114,7 @@ impl Assembler {
         if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
             dynasm!(ops ; .arch x64 ; mov r9d, edx);
         }
-        if asks(is_ancillary) {
+        if self.guard == Guard::Program || asks(is_ancillary) {
             dynasm!(ops ; .arch x64 ; mov r11, rcx);
         }
         if has_backward_jump(insns) {
@@ -116,6 +122,19 @@ impl Assembler {
         }
         for word in (0..op::MEMWORDS as u32).filter(|w| analysis.unset_reads & (1 << w) != 0) {
             dynasm!(ops ; .arch x64 ; mov DWORD [rsp + scratch(word)], 0);
+        }
+    }
+
+    /// The guard of [`GuardedCode`](super::GuardedCode).
+    fn check_unchanged(&mut self, index: usize, insn: &Insn) {
+        if self.guard == Guard::Program {
+            let (offset, stale) = ((index * size_of::<Insn>()) as i32, self.stale);
+            dynasm!(self.ops
+                ; .arch x64
+                ; mov r10, QWORD insn.bits() as i64
+                ; cmp [r11 + offset], r10
+                ; jne =>stale
+            );
         }
     }
 
@@ -242,7 +261,9 @@ impl Assembler {
 
     fn load_ancillary(&mut self, k: u32) {
         let fail = self.fail;
-        let Some(slot) = aux::slot(k) else { return };
+        let Some(slot) = aux::slot(k).filter(|_| self.guard == Guard::None) else {
+            return dynasm!(self.ops ; .arch x64 ; jmp =>fail);
+        };
         let (known, value) = (Aux::KNOWN_OFFSET as i32, (Aux::VALUES_OFFSET + 4 * slot) as i32);
         dynasm!(self.ops
             ; .arch x64
