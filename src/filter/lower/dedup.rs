@@ -6,8 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Lowerer;
 use crate::filter::cond::{Cond, CondId, CondTree};
 
-/// Groups up to this size are compared pairwise.
-const SMALL: usize = 4;
+/// Groups up to this size need no map.
+const SMALL: usize = 8;
 
 /// Hashes of nodes by structure, filled on demand.
 #[derive(Debug, Default)]
@@ -115,28 +115,35 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
     true
 }
 
-impl Lowerer<'_> {
-    /// Drops operands that an earlier one repeats: when the earlier one did not decide, neither
-    /// will they.
-    pub(super) fn dedup(&mut self, terms: &mut Vec<CondId>) {
-        let mut seen: HashMap<u64, CondId> = HashMap::new();
-        let mut kept = 0;
-        for i in 0..terms.len() {
-            let term = terms[i];
-            let hash = self.hashes.of(&self.tree, term);
-            let repeated = if terms.len() <= SMALL {
-                terms[..kept].iter().any(|&earlier| {
-                    self.hashes.at(earlier) == hash && same(&self.tree, earlier, term)
-                })
-            } else {
-                let earlier = *seen.entry(hash).or_insert(term);
-                earlier != term && same(&self.tree, earlier, term)
-            };
-            if !repeated {
-                terms[kept] = term;
-                kept += 1;
-            }
+/// Operands of a group by hash.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The first few.
+    list: Vec<(u64, CondId)>,
+    /// The others.
+    map: HashMap<u64, CondId>,
+}
+
+impl Seen {
+    /// The operand with that hash; without one, remembers the new one.
+    fn earlier(&mut self, hash: u64, term: CondId) -> Option<CondId> {
+        if let Some(&(_, earlier)) = self.list.iter().find(|(known, _)| *known == hash) {
+            return Some(earlier);
         }
-        terms.truncate(kept);
+        if self.list.len() < SMALL {
+            self.list.push((hash, term));
+            return None;
+        }
+        let known = *self.map.entry(hash).or_insert(term);
+        (known != term).then_some(known)
+    }
+}
+
+impl Lowerer<'_> {
+    /// Whether an operand repeats an earlier one: when that one did not decide, neither will it.
+    pub(super) fn repeats(&mut self, seen: &mut Seen, term: CondId) -> bool {
+        let hash = self.hashes.of(&self.tree, term);
+        let earlier = seen.earlier(hash, term);
+        earlier.is_some_and(|earlier| same(&self.tree, earlier, term))
     }
 }

@@ -121,7 +121,7 @@ impl Lowerer<'_> {
                 Task::Close => {
                     if let Some(group) = groups.pop() {
                         let joined = self.join(group).map_err(anywhere)?;
-                        top(&mut groups).push(joined);
+                        self.add(top(&mut groups), joined);
                     }
                 }
             }
@@ -176,7 +176,8 @@ impl Lowerer<'_> {
             return self.add_element(group, &element, |this| this.lower_named(named));
         }
         let lowered = self.lower_named(named)?;
-        group.push(if negated { self.not(lowered) } else { lowered });
+        let lowered = if negated { self.not(lowered) } else { lowered };
+        self.add(group, lowered);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use super::Lowerer;
 use super::code::{Steps, insn, ld_mem};
+use super::dedup::Seen;
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::port::Ports;
@@ -142,16 +143,18 @@ pub(super) struct Group {
     items: Vec<Item>,
     kinds: Vec<Occurrence>,
     index: HashMap<Kind, u32>,
+    seen: Seen,
 }
 
 impl Group {
     pub(super) fn new(is_and: bool) -> Self {
-        Self { is_and, items: Vec::new(), kinds: Vec::new(), index: HashMap::new() }
-    }
-
-    /// Adds an operand.
-    pub(super) fn push(&mut self, node: CondId) {
-        self.items.push(Item::Node(node));
+        Self {
+            is_and,
+            items: Vec::new(),
+            kinds: Vec::new(),
+            index: HashMap::new(),
+            seen: Seen::default(),
+        }
     }
 
     /// Whether a term of a list (`or` of positive, `and` of negated terms) stays unlowered.
@@ -193,6 +196,13 @@ struct Joining {
 }
 
 impl Lowerer<'_> {
+    /// Adds an operand.
+    pub(super) fn add(&mut self, group: &mut Group, node: CondId) {
+        if !self.repeats(&mut group.seen, node) {
+            group.items.push(Item::Node(node));
+        }
+    }
+
     /// Adds a term to a list, lowering it only while there are few of its kind.
     pub(super) fn add_element(
         &mut self,
@@ -205,6 +215,9 @@ impl Lowerer<'_> {
         }
         let node = lower(self)?;
         let node = if group.is_and { self.not(node) } else { node };
+        if self.repeats(&mut group.seen, node) {
+            return Ok(());
+        }
         let few = self.few(element);
         group.push_element(node, element, self.layout, few);
         Ok(())
@@ -256,8 +269,7 @@ impl Lowerer<'_> {
             }
         }
         self.flush(&mut joining)?;
-        let mut terms = joining.terms;
-        self.dedup(&mut terms);
+        let terms = joining.terms;
         Ok(if is_and { self.all(&terms) } else { self.any(&terms) })
     }
 
