@@ -36,10 +36,10 @@ impl Target {
         if !name.bytes().all(plain) || name.len() > 63 {
             return bad("not a name of a virtual device");
         }
-        if arguments
-            .split(',')
-            .any(|a| a.split_once('=').is_some_and(|(_, v)| v.starts_with("dpdk:") || v.starts_with("dpdk-pdump:")))
-        {
+        if arguments.split(',').any(|a| {
+            a.split_once('=')
+                .is_some_and(|(_, v)| v.starts_with("dpdk:") || v.starts_with("dpdk-pdump:"))
+        }) {
             return bad("a DPDK device cannot be on top of another one of this library");
         }
         Ok(Self::Device { bus: "vdev", name: name.into(), arguments: arguments.into() })

@@ -91,6 +91,9 @@ impl Element {
         protocols: &'static [AddrFields],
         dir: Option<Dir>,
     ) -> Option<Self> {
+        if guards_overlap(layout) {
+            return None;
+        }
         let contiguous = mask.leading_ones() + mask.trailing_zeros() == 32;
         if !contiguous || mask == 0 || addr & !mask != 0 {
             return None;
@@ -107,10 +110,19 @@ impl Element {
         transport: Option<u32>,
         dir: Option<Dir>,
     ) -> Option<Self> {
+        if guards_overlap(layout) {
+            return None;
+        }
         let field = KeyField::Port { transport, ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
         Some(Self { kind, range: (ports.low.into(), ports.high.into()) })
     }
+}
+
+/// A packet may pass for IPv4, IPv6 and ARP at once: headers of Juniper's have just one magic
+/// number for all, and a set would be looked up for the first of them only.
+fn guards_overlap(layout: &LinkLayout) -> bool {
+    layout.is_juniper()
 }
 
 /// An operand of a group.
