@@ -78,7 +78,7 @@ fn program(hosts: &HashSet<u32>) -> Program {
         netmask: None,
         optimize: true,
         live: None,
-        swapped: false,
+        savefile: None,
     };
     let program = filter::compile(terms.join(" or ").as_bytes(), &options, &NoNames);
     let program = program.expect("a filter");

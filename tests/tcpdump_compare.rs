@@ -28,6 +28,10 @@ const FILTERS: [&str; 14] = [
     "len - 14 > 0x40 and proto 17",
 ];
 
+/// RFC 1051's protocol numbers, which newer versions of libpcap no longer look for
+/// (docs/COMPAT.md).
+const OLD_ARCNET: &str = "arcnet-rfc1051-arp-icmp-http.pcap";
+
 /// A place with both libraries' way of running tcpdump.
 struct Compare {
     /// For LD_LIBRARY_PATH.
@@ -199,31 +203,40 @@ fn verbose_with_bytes() {
     });
 }
 
+/// Whether tcpdump gave up before the first packet.
+fn refused(output: &Output) -> bool {
+    output.status.code() == Some(1) && output.stdout.is_empty()
+}
+
+/// Filters that the system's libpcap takes for the file's link-layer type. Ours follows a newer
+/// one, which takes more; it must not take less.
 #[test]
 fn filtered() {
-    let (both, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (both, newer) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for_every_file("filtered", |compare, path| {
+        if path.ends_with(OLD_ARCNET) {
+            return Vec::new();
+        }
+        if refused(&compare.run(&["-nt", "-r", file_name(path)])[1]) {
+            // A broken file: `plain` has seen to it.
+            return Vec::new();
+        }
         let one = |filter: &str| {
             let arguments = ["-nt", "-r", file_name(path), filter];
             let results = compare.run(&arguments);
-            // tcpdump exits with 1 also for a broken file, after the packets before that.
-            if results[1].status.code() == Some(1) && results[1].stdout.is_empty() {
-                refused.fetch_add(1, Ordering::Relaxed);
-                let both_refuse = results[0].status == results[1].status;
-                return if both_refuse {
-                    Vec::new()
-                } else {
-                    differences(path, &arguments, &results)
-                };
+            // Without a packet that matches, both give no output, too; then they must agree.
+            if refused(&results[1]) {
+                newer.fetch_add(1, Ordering::Relaxed);
+                return Vec::new();
             }
             both.fetch_add(1, Ordering::Relaxed);
             differences(path, &arguments, &results)
         };
         FILTERS.into_iter().flat_map(one).collect()
     });
-    let (both, refused) = (both.into_inner(), refused.into_inner());
-    println!("{both} runs with a filter, {refused} where the link-layer type has no such filter");
-    assert!(both > refused || !Path::new(TCPDUMP).exists());
+    let (both, newer) = (both.into_inner(), newer.into_inner());
+    println!("{both} runs with a filter, {newer} where the system's libpcap has no such filter");
+    assert!(both > 20 * newer || !Path::new(TCPDUMP).exists(), "{both} {newer}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn program(text: &str, optimize: bool) -> Option<Program> {
         netmask: Some(0xffff_ff00),
         optimize,
         live: None,
-        swapped: false,
+        savefile: None,
     };
     compile(text.as_bytes(), &options, &Nameless).ok()
 }

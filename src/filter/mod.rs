@@ -18,7 +18,7 @@ pub mod parser;
 pub mod resolve;
 
 pub use error::{ErrorKind, FilterError};
-pub use options::{LiveTarget, Options};
+pub use options::{LiveTarget, Options, Savefile};
 pub use resolve::Resolver;
 
 use crate::bpf::{Program, op};

@@ -13,6 +13,13 @@ pub struct LiveTarget {
     pub kernel_extensions: bool,
 }
 
+/// Where a savefile's packets were captured, as far as filters care.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Savefile {
+    /// On a host of the other byte order, which wrote some headers (`NULL`, `ENC`) in its own.
+    pub swapped: bool,
+}
+
 /// What a compilation depends on besides the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -25,9 +32,8 @@ pub struct Options {
     pub netmask: Option<u32>,
     /// Run the optimizer.
     pub optimize: bool,
-    /// The packets come from a savefile of the other byte order, as do the headers that the host
-    /// wrote in its own (`NULL`, `ENC`).
-    pub swapped: bool,
+    /// Set where the packets come from a savefile.
+    pub savefile: Option<Savefile>,
     /// Set where the program is for a live capture.
     pub live: Option<LiveTarget>,
 }

@@ -3,7 +3,7 @@
 use super::Handle;
 use crate::bpf::Program;
 use crate::error::Error;
-use crate::filter::Options;
+use crate::filter::{Options, Savefile};
 
 /// What `pcap_compile` is asked to compile.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +31,12 @@ pub fn compile(handle: &Handle, filter: FilterText<'_>) -> Result<Program, Error
         Handle::Live(live) => Some(live.backend.live_target()),
         _ => None,
     };
-    let swapped = matches!(handle, Handle::Offline(offline) if offline.reader.info().swapped);
+    let savefile = match handle {
+        Handle::Offline(offline) => Some(Savefile { swapped: offline.reader.info().swapped }),
+        _ => None,
+    };
     let options = Options {
-        swapped,
+        savefile,
         linktype,
         snaplen: snaplen as u32,
         netmask: (filter.netmask != NETMASK_UNKNOWN).then_some(filter.netmask),

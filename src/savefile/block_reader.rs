@@ -9,6 +9,10 @@ use std::io::{ErrorKind, Read};
 /// Bytes per read(2): large enough to make the call's cost vanish, small enough to stay in the
 /// second-level cache.
 const BLOCK: usize = 256 * 1024;
+/// Room behind a block for the rest of its last record.
+const TAIL: usize = 64 * 1024;
+/// The beginning of a record that is worth a call of its own to leave it where it is.
+const WORTH_A_READ: usize = 4096;
 
 /// A file and the part of it that is in memory: `buf[start..end]` is read and not yet taken.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub(super) struct BlockReader {
 impl BlockReader {
     /// Starts at the beginning of `file`.
     pub fn new(file: File) -> Self {
-        let buf = vec![0; BLOCK];
+        let buf = vec![0; BLOCK + TAIL];
         Self { file, buf, start: 0, end: 0, position: 0, at_end: false }
     }
 
@@ -86,14 +90,22 @@ impl BlockReader {
     /// read, at most doubling, so a length that lies costs no memory.
     #[cold]
     fn fill(&mut self, n: usize) -> Result<(), OsError> {
-        self.buf.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        while self.end < n && !self.at_end {
+        let kept = self.end - self.start;
+        // A large piece stays, and just its record is completed; a small one is moved to the
+        // front, and a whole block read.
+        let complete_only = kept > WORTH_A_READ && self.start + n <= self.buf.len();
+        if !complete_only {
+            self.buf.copy_within(self.start..self.end, 0);
+            self.end = kept;
+            self.start = 0;
+        }
+        while self.end - self.start < n && !self.at_end {
             if self.end == self.buf.len() {
                 self.buf.resize(2 * self.buf.len(), 0);
             }
-            match cancel::deferred(|| self.file.read(&mut self.buf[self.end..])) {
+            let until = if complete_only { self.start + n } else { n.max(BLOCK) };
+            let until = until.min(self.buf.len());
+            match self.file.read(&mut self.buf[self.end..until]) {
                 Ok(0) => self.at_end = true,
                 Ok(got) => {
                     self.end += got;

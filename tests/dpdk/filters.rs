@@ -42,7 +42,7 @@ fn compiled(text: &str, optimize: bool) -> Option<Program> {
         netmask: None,
         optimize,
         live: None,
-        swapped: false,
+        savefile: None,
     };
     compile(text.as_bytes(), &options, &Nameless).ok()
 }

@@ -20,6 +20,9 @@ const SUNATM_LLC: u32 = 2;
 /// Linux's address families; loopback headers carry them.
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
+/// `AF_INET6` where savefiles with loopback headers come from: Darwin; NetBSD, OpenBSD and BSD/OS;
+/// FreeBSD and DragonFly BSD.
+const BSD_AF_INET6: [u32; 3] = [30, 24, 28];
 /// Solaris's, which IPNET headers carry.
 const IPNET_AF_INET6: u32 = 26;
 /// ARCnet protocol identifiers.
@@ -90,6 +93,17 @@ impl Lowerer<'_> {
             Dlt::IPV4 => Ok(self.constant(proto == ethertype::IP)),
             Dlt::IPV6 => Ok(self.constant(proto == ethertype::IPV6)),
             Dlt::LTALK => Ok(self.constant(proto == ethertype::ATALK)),
+            Dlt::NULL | Dlt::LOOP | Dlt::ENC
+                if proto == ethertype::IPV6 && self.options.savefile.is_some() =>
+            {
+                let [darwin, bsd, freebsd] = BSD_AF_INET6;
+                let families = [
+                    self.loopback_family(darwin)?,
+                    self.loopback_family(bsd)?,
+                    self.loopback_family(freebsd)?,
+                ];
+                Ok(self.any(&families))
+            }
             Dlt::NULL | Dlt::LOOP | Dlt::ENC => match address_family(proto, AF_INET6) {
                 Some(family) => self.loopback_family(family),
                 None => Ok(self.constant(false)),
@@ -259,7 +273,7 @@ impl Lowerer<'_> {
     fn loopback_family(&mut self, family: u32) -> Lowered {
         let written = match self.layout.dlt {
             Dlt::LOOP => family,
-            _ if self.options.swapped => family.swap_bytes().to_be(),
+            _ if self.options.savefile.is_some_and(|s| s.swapped) => family.swap_bytes().to_be(),
             _ => family.to_be(),
         };
         self.eq(Base::LinkType, 0, Size::W, written)
