@@ -61,7 +61,7 @@ impl Lowerer<'_> {
         Ok(self.guarded(header, host))
     }
 
-    fn prev_link_check_of_ethernet(&mut self) -> Result<Option<CondId>, LowerError> {
+    pub(super) fn prev_link_check_of_ethernet(&mut self) -> Result<Option<CondId>, LowerError> {
         if self.layout.is_ethernet_like() { self.prev_link_check() } else { Ok(None) }
     }
 

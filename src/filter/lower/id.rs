@@ -25,6 +25,10 @@ pub(super) enum Named {
     V4 { addr: V4, protocols: &'static [AddrFields], dir: Option<Dir> },
     /// Ports.
     Ports { ports: Ports, transport: Option<u32>, dir: Option<Dir>, kind: AddrKind },
+    /// A link-layer address.
+    Mac { mac: [u8; 6], dir: Option<Dir> },
+    /// A whole IPv6 address.
+    V6 { addr: Ipv6Addr, dir: Option<Dir> },
     /// Anything else.
     Lowered(CondId),
 }
@@ -37,6 +41,8 @@ impl Named {
             Self::Ports { ports, transport, dir, .. } => {
                 Element::port(layout, ports, transport, dir)
             }
+            Self::Mac { mac, dir } => Element::mac(layout, mac, dir),
+            Self::V6 { addr, dir } => Element::v6(layout, addr, dir),
             Self::Lowered(_) => None,
         }
     }
@@ -61,12 +67,12 @@ impl Lowerer<'_> {
             Id::V4(text) => self.v4(quals, text),
             Id::V4Prefix(text, len) => self.v4_prefix(quals, text, *len),
             Id::V4Mask(text, mask) => self.v4_mask(quals, text, mask),
-            Id::V6(text) => self.v6(quals, text, None).map(Named::Lowered),
-            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)).map(Named::Lowered),
+            Id::V6(text) => self.v6(quals, text, None),
+            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)),
             Id::Ether(mac, _) => match (quals.proto, quals.addr) {
-                (Some(Proto::Link), None | Some(AddrKind::Host)) => self
-                    .mac_host(*mac, quals.dir, "link host XX:XX:XX:XX:XX:XX")
-                    .map(Named::Lowered),
+                (Some(Proto::Link), None | Some(AddrKind::Host)) => {
+                    Ok(Named::Mac { mac: *mac, dir: quals.dir })
+                }
                 _ => Err(LowerError::EtherOutOfPlace),
             },
             Id::Arcnet(addr, _) => self.arcnet(quals, *addr).map(Named::Lowered),
@@ -78,6 +84,8 @@ impl Lowerer<'_> {
         match named {
             Named::V4 { addr, protocols, dir } => self.v4_hosts(&[addr], protocols, dir),
             Named::Ports { ports, transport, dir, kind } => self.ports(ports, transport, dir, kind),
+            Named::Mac { mac, dir } => self.mac_host(mac, dir, "link host XX:XX:XX:XX:XX:XX"),
+            Named::V6 { addr, dir } => self.v6_hosts(&[(addr, u128::MAX)], dir),
             Named::Lowered(node) => Ok(node),
         }
     }
@@ -272,7 +280,7 @@ impl Lowerer<'_> {
         Ok(Named::V4 { addr: net, protocols, dir: quals.dir })
     }
 
-    fn v6(&mut self, quals: Quals, text: &str, len: Option<u32>) -> Lowered {
+    fn v6(&mut self, quals: Quals, text: &str, len: Option<u32>) -> Resolved {
         let addr: Ipv6Addr = text.parse().map_err(|_| LowerError::InvalidIpv6(text.to_owned()))?;
         let (applied_to, shown) = match len {
             Some(len) => ("IPv6 address and prefix length", format!("{text}/{len}")),
@@ -288,7 +296,10 @@ impl Lowerer<'_> {
             return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
         }
         match quals.proto {
-            None | Some(Proto::Ipv6) => self.v6_hosts(&[(addr, mask)], quals.dir),
+            None | Some(Proto::Ipv6) if len == 128 => Ok(Named::V6 { addr, dir: quals.dir }),
+            None | Some(Proto::Ipv6) => {
+                self.v6_hosts(&[(addr, mask)], quals.dir).map(Named::Lowered)
+            }
             Some(other) if quals.addr == Some(AddrKind::Net) => {
                 Err(not_a_qualifier(other, "net <IPv6 prefix>"))
             }

@@ -30,6 +30,7 @@ mod qualifiers;
 mod registers;
 mod sets;
 mod ss7;
+mod wide;
 mod wlan;
 
 pub use error::LowerError;

@@ -7,6 +7,7 @@
 //! the first term of a kind is evaluated, what is pending of the kinds before it is.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use super::Lowerer;
 use super::code::{Steps, insn, ld_mem};
@@ -14,6 +15,7 @@ use super::dedup::Seen;
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::port::Ports;
+use super::wide::{key_mac, key_v6, mac_key, v6_key};
 use crate::bpf::op;
 use crate::filter::ast::{AddrKind, Dir};
 use crate::filter::cond::CondId;
@@ -28,6 +30,11 @@ const FEW: u32 = 12;
 const FEW_APART: u32 = 2;
 /// The same where a set takes as many tests as the terms.
 const FEW_ONE_FIELD: u32 = 16;
+/// The same for Ethernet addresses at either end.
+const FEW_MACS: u32 = 3;
+/// The same for IPv6 addresses at either end. A set looks at all sources before it looks at a
+/// destination: that shows when a packet ends within the destination.
+const FEW_V6: u32 = 64;
 /// Pending terms that make a set; fewer are lowered one by one.
 const SET: usize = 3;
 
@@ -44,6 +51,8 @@ pub(super) struct Kind {
 pub(super) enum KeyField {
     V4 { protocols: &'static [AddrFields], ends: Ends },
     Port { transport: Option<u32>, ends: Ends },
+    Mac { ends: Ends },
+    V6 { ends: Ends },
 }
 
 /// Which ends of a packet.
@@ -77,11 +86,21 @@ impl Ends {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element {
     kind: Kind,
-    range: Range,
+    value: Value,
+}
+
+/// An element's value.
+#[derive(Clone, Copy, Debug)]
+enum Value {
+    Range(Range),
+    Wide(Key),
 }
 
 /// Inclusive.
 pub(super) type Range = (u32, u32);
+
+/// Up to four words, compared in this order.
+pub(super) type Key = [u32; 4];
 
 impl Element {
     /// An IPv4 host or network; `None` for what is no interval.
@@ -100,7 +119,7 @@ impl Element {
         }
         let field = KeyField::V4 { protocols, ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, range: (addr, addr | !mask) })
+        Some(Self { kind, value: Value::Range((addr, addr | !mask)) })
     }
 
     /// A port or a range of ports.
@@ -115,7 +134,25 @@ impl Element {
         }
         let field = KeyField::Port { transport, ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, range: (ports.low.into(), ports.high.into()) })
+        let value = Value::Range((ports.low.into(), ports.high.into()));
+        Some(Self { kind, value })
+    }
+
+    /// An Ethernet address.
+    pub(super) fn mac(layout: &LinkLayout, mac: [u8; 6], dir: Option<Dir>) -> Option<Self> {
+        if layout.is_80211() {
+            return None;
+        }
+        let field = KeyField::Mac { ends: Ends::new(dir)? };
+        let kind = Kind { epoch: layout.epoch, field };
+        Some(Self { kind, value: Value::Wide(mac_key(mac)) })
+    }
+
+    /// An IPv6 address.
+    pub(super) fn v6(layout: &LinkLayout, addr: Ipv6Addr, dir: Option<Dir>) -> Option<Self> {
+        let field = KeyField::V6 { ends: Ends::new(dir)? };
+        let kind = Kind { epoch: layout.epoch, field };
+        Some(Self { kind, value: Value::Wide(v6_key(addr)) })
     }
 }
 
@@ -156,6 +193,7 @@ pub(super) struct Group {
     kinds: Vec<Occurrence>,
     index: HashMap<Kind, u32>,
     seen: Seen,
+    wide: Vec<Key>,
 }
 
 impl Group {
@@ -166,6 +204,7 @@ impl Group {
             kinds: Vec::new(),
             index: HashMap::new(),
             seen: Seen::default(),
+            wide: Vec::new(),
         }
     }
 
@@ -177,8 +216,21 @@ impl Group {
             return false;
         }
         occurrence.count += 1;
-        self.items.push(Item::Element { kind, range: element.range });
+        let range = self.range(element);
+        self.items.push(Item::Element { kind, range });
         true
+    }
+
+    /// An element's value as a range: of itself, or of indices into the wide values.
+    fn range(&mut self, element: &Element) -> Range {
+        match element.value {
+            Value::Range(range) => range,
+            Value::Wide(key) => {
+                let at = self.wide.len() as u32;
+                self.wide.push(key);
+                (at, at)
+            }
+        }
     }
 
     /// Adds an operand that is also an element; `layout` is the one after it was lowered.
@@ -191,7 +243,8 @@ impl Group {
             self.kinds.push(Occurrence { kind, layout, count: 0, few, first: None, pending });
         }
         self.kinds[kind as usize].count += 1;
-        self.items.push(Item::Both { node, kind, range: element.range });
+        let range = self.range(element);
+        self.items.push(Item::Both { node, kind, range });
     }
 }
 
@@ -199,6 +252,7 @@ impl Group {
 struct Joining {
     negated: bool,
     kinds: Vec<Occurrence>,
+    wide: Vec<Key>,
     /// Kinds with something pending, in the order it came.
     waiting: Vec<u32>,
     terms: Vec<CondId>,
@@ -237,11 +291,14 @@ impl Lowerer<'_> {
 
     /// Up to how many terms like this one stay as they are.
     fn few(&self, element: &Element) -> u32 {
+        let is_range = matches!(element.value, Value::Range((low, high)) if low != high);
         match element.kind.field {
             // Networks: every one masks the address anew.
-            KeyField::V4 { .. } if element.range.0 != element.range.1 => FEW_APART,
+            KeyField::V4 { .. } if is_range => FEW_APART,
             KeyField::Port { ends: Ends::Either, .. } => 1,
-            KeyField::Port { .. } if element.range.0 != element.range.1 => 1,
+            KeyField::Port { .. } if is_range => 1,
+            KeyField::V6 { ends: Ends::Either } => FEW_V6,
+            KeyField::Mac { ends: Ends::Either } => FEW_MACS,
             KeyField::V4 { protocols, ends: Ends::Either } if protocols.len() > 1 => FEW,
             _ => FEW_ONE_FIELD,
         }
@@ -249,9 +306,10 @@ impl Lowerer<'_> {
 
     /// Joins the operands of a group.
     pub(super) fn join(&mut self, group: Group) -> Lowered {
-        let Group { is_and, items, kinds, .. } = group;
+        let Group { is_and, items, kinds, wide, .. } = group;
         let terms = Vec::with_capacity(items.len().min(1 << 12));
-        let mut joining = Joining { negated: is_and, kinds, waiting: Vec::new(), terms, start: 0 };
+        let mut joining =
+            Joining { negated: is_and, kinds, wide, waiting: Vec::new(), terms, start: 0 };
         for item in items {
             let (node, kind, range) = match item {
                 Item::Node(node) => {
@@ -296,17 +354,17 @@ impl Lowerer<'_> {
             match occurrence.first {
                 // Only terms came between that can wait: one piece with the first term.
                 Some((first, at)) if at == joining.start => {
-                    let list = self.list(field, Some(first), pending)?;
+                    let list = self.list(field, Some(first), pending, &joining.wide)?;
                     let list = if joining.negated { self.not(list) } else { list };
                     joining.terms[at] = list;
                 }
                 _ if pending.len() < SET => {
                     for range in pending {
-                        joining.terms.push(self.single(field, range)?);
+                        joining.terms.push(self.single(field, range, &joining.wide)?);
                     }
                 }
                 _ => {
-                    let list = self.list(field, None, pending)?;
+                    let list = self.list(field, None, pending, &joining.wide)?;
                     joining.terms.push(list);
                 }
             }
@@ -321,7 +379,7 @@ impl Lowerer<'_> {
     }
 
     /// One element as a term of its own.
-    fn single(&mut self, field: KeyField, (low, high): Range) -> Lowered {
+    fn single(&mut self, field: KeyField, (low, high): Range, wide: &[Key]) -> Lowered {
         match field {
             KeyField::V4 { protocols, ends } => {
                 let addr = V4 { addr: low, mask: !(low ^ high) };
@@ -331,12 +389,30 @@ impl Lowerer<'_> {
                 let ports = Ports { low: low as u16, high: high as u16 };
                 self.ports(ports, transport, ends.dir(), AddrKind::Port)
             }
+            KeyField::Mac { ends } => {
+                let mac = key_mac(wide[low as usize]);
+                self.mac_host(mac, ends.dir(), "link host XX:XX:XX:XX:XX:XX")
+            }
+            KeyField::V6 { ends } => {
+                let addr = key_v6(wide[low as usize]);
+                self.v6_hosts(&[(addr, u128::MAX)], ends.dir())
+            }
         }
     }
 
     /// A list as one term; `first` is the first element unless it was lowered before.
-    fn list(&mut self, field: KeyField, first: Option<Range>, rest: Vec<Range>) -> Lowered {
+    fn list(
+        &mut self,
+        field: KeyField,
+        first: Option<Range>,
+        rest: Vec<Range>,
+        wide: &[Key],
+    ) -> Lowered {
+        let keys =
+            || first.iter().chain(&rest).map(|&(at, _)| wide[at as usize]).collect::<Vec<_>>();
         match field {
+            KeyField::Mac { ends } => self.mac_list(ends, keys()),
+            KeyField::V6 { ends } => self.v6_list(ends, keys()),
             KeyField::V4 { protocols, ends } => self.v4_list(protocols, ends, first, rest),
             KeyField::Port { transport, ends } => self.port_list(transport, ends, first, rest),
         }

@@ -3,7 +3,6 @@
 use super::Lowerer;
 use super::code::{Base, Cmp, Size};
 use super::error::LowerError;
-use super::qualifiers::direction;
 use crate::filter::ast::{Dir, NameOrNum};
 use crate::filter::cond::CondId;
 
