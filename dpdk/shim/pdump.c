@@ -117,7 +117,7 @@ int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step)
 	snprintf(name, sizeof(name), "pcapx_%u_%u", (unsigned int)getpid(),
 	    atomic_fetch_add(&serial, 1));
 	*step = "making the ring";
-	d->ring = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
+	d->ring = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, 0);
 	*step = "making the buffer pool";
 	/* No cache: caches go by lcore number, and the primary has the same numbers. */
 	if (d->ring != NULL)

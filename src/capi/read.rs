@@ -5,7 +5,7 @@ use super::handle::{free, pcap_t, run};
 use super::types::{pcap_handler, pcap_pkthdr};
 use crate::error::{Error, status};
 use crate::handle::{Reading, Step};
-use crate::packet::RawPacket;
+use crate::packet::{PacketHeader, RawPacket};
 use std::ffi::{c_int, c_uchar};
 use std::ptr;
 
@@ -59,15 +59,13 @@ unsafe fn each_packet(
     let Some(outermost) = (unsafe { begin(p, frame, callback.is_some()) }) else {
         return status::ERROR;
     };
+    let mut packet = RawPacket { header: PacketHeader::default(), data: ptr::null() };
     loop {
         // SAFETY: open: `closed` is looked at after each callback.
-        let packet = match unsafe { step(p, &mut reading) } {
-            Ok(packet) => packet,
-            Err(result) => {
-                // SAFETY: open.
-                return unsafe { end(p, outermost, result) };
-            }
-        };
+        if let Err(result) = unsafe { step_into(p, &mut reading, &mut packet) } {
+            // SAFETY: open.
+            return unsafe { end(p, outermost, result) };
+        }
         let header = pcap_pkthdr::from(packet.header);
         if let Some(callback) = callback {
             // SAFETY: the program's function, and a packet that is valid until the next step.
@@ -109,6 +107,22 @@ unsafe fn end(p: *mut pcap_t, outermost: bool, result: c_int) -> c_int {
         }
     }
     result
+}
+
+/// One packet into `packet`, or what the loop returns.
+unsafe fn step_into(
+    p: *mut pcap_t,
+    reading: &mut Reading,
+    packet: &mut RawPacket,
+) -> Result<(), c_int> {
+    // SAFETY: open, and no other borrow is alive between callbacks; the fields are disjoint.
+    let (core, breaker) = unsafe { (&mut (*p).core, &(*p).breaker) };
+    if guard_step(|| core.handle.next_into(breaker, reading, packet)) == Ok(true) {
+        return Ok(());
+    }
+    // SAFETY: as here. A panic above is met again there, and reported.
+    *packet = unsafe { step(p, reading) }?;
+    Ok(())
 }
 
 /// One packet, or what the loop returns.

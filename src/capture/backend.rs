@@ -145,6 +145,17 @@ pub trait Backend: Send {
     /// The next packet that is ready, or `None` when [`Backend::fill`] must be called again.
     /// Its bytes stay valid until the next call of either, or of [`Backend::release`].
     fn next_packet(&mut self) -> Option<RawPacket>;
+    /// As [`Backend::next_packet`], into the caller's place; whether there was one. Packet loops
+    /// call it: a packet returned by value is copied on its way up more often than it costs.
+    fn next_into(&mut self, packet: &mut RawPacket) -> bool {
+        match self.next_packet() {
+            Some(next) => {
+                *packet = next;
+                true
+            }
+            None => false,
+        }
+    }
     /// As [`Backend::next_packet`], for `pcap_next` and `pcap_next_ex`: the packet no longer
     /// occupies kernel memory when it is returned, so that polling [`Backend::selectable_fd`]
     /// tells of later packets only. Its bytes stay valid until the next read.

@@ -295,14 +295,24 @@ impl Backend for Polled {
     }
 
     fn next_packet(&mut self) -> Option<RawPacket> {
-        let packet = self.source.packets().get(self.next)?;
+        let mut packet = RawPacket { header: PacketHeader::default(), data: std::ptr::null() };
+        self.next_into(&mut packet).then_some(packet)
+    }
+
+    fn next_into(&mut self, out: &mut RawPacket) -> bool {
+        let Some(packet) = self.source.packets().get(self.next) else { return false };
         self.next += 1;
         let ts = match packet.time_ns {
             0 => self.stamp,
             ns => split(ns, self.precision),
         };
-        let caplen = packet.caplen.min(self.snaplen);
-        Some(RawPacket { header: PacketHeader { ts, caplen, len: packet.len }, data: packet.data })
+        // Field by field: whole structures are copied in wider pieces than they were stored in.
+        out.header.ts.sec = ts.sec;
+        out.header.ts.frac = ts.frac;
+        out.header.caplen = packet.caplen.min(self.snaplen);
+        out.header.len = packet.len;
+        out.data = packet.data;
+        true
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {

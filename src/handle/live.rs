@@ -23,6 +23,21 @@ impl Live {
         Ok(step)
     }
 
+    /// The next packet, if one is at hand and the loop goes on: what [`Live::step`] would do.
+    pub(super) fn next_into(
+        &mut self,
+        breaker: &Breaker,
+        reading: &mut Reading,
+        packet: &mut RawPacket,
+    ) -> bool {
+        let goes_on = !reading.limit_reached() && !breaker.is_requested() && !reading.is_single();
+        if !goes_on || !self.backend.next_into(packet) {
+            return false;
+        }
+        reading.count_packet();
+        true
+    }
+
     fn packet_or_end(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
         if reading.limit_reached() {
             return Ok(reading.done());

@@ -26,6 +26,7 @@ use crate::bpf::Program;
 use crate::capture::{self, Direction, Placement, Stats};
 use crate::error::{Error, Operation};
 use crate::linktype::Dlt;
+use crate::packet::RawPacket;
 use crate::savefile::dump::DumpHeader;
 use crate::timestamp::Precision;
 use std::os::fd::BorrowedFd;
@@ -94,6 +95,21 @@ impl Handle {
             Self::Live(live) => live.step(breaker, reading),
             Self::Dead(_) => Err(Error::OnDead(Operation::Read)),
             Self::Inactive(_) => Err(Error::NotActivated),
+        }
+    }
+
+    /// A shortcut before [`Handle::step`]: the next packet if a live source has one at hand and
+    /// nothing else is to be done. Else `packet` is as it was.
+    #[inline]
+    pub fn next_into(
+        &mut self,
+        breaker: &Breaker,
+        reading: &mut Reading,
+        packet: &mut RawPacket,
+    ) -> bool {
+        match self {
+            Self::Live(live) => live.next_into(breaker, reading, packet),
+            _ => false,
         }
     }
 

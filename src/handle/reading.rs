@@ -86,8 +86,12 @@ impl Reading {
 
     /// Counts a packet. Without a limit the count stops at the largest that can be returned.
     pub(super) fn packet(&mut self, packet: RawPacket) -> Step {
-        self.count = (self.count + 1).min(i32::MAX as u32);
+        self.count_packet();
         Step::Packet(packet)
+    }
+
+    pub(super) fn count_packet(&mut self) {
+        self.count = (self.count + 1).min(i32::MAX as u32);
     }
 
     /// The end, not by a break: a dispatch says how many packets it saw, a loop 0.
