@@ -42,7 +42,10 @@ main(void)
 		}
 		errbuf[0] = '\0';
 		status = pcap_lookupnet(d->name, &net, &mask, errbuf);
-		printf(" net %d %08x %08x [%s]\n", status, net, mask, errbuf);
+		if (status == 0)
+			printf(" net %08x %08x\n", net, mask);
+		else
+			printf(" net %d [%s]\n", status, errbuf);
 	}
 	pcap_freealldevs(list);
 	pcap_freealldevs(NULL);

@@ -156,20 +156,12 @@ pub unsafe extern "C" fn pcap_nametoportrange(
 ) -> c_int {
     // SAFETY: as the caller vouches.
     unsafe {
-        let Some((low, high, transport)) = look_up(name, None, port_range) else { return 0 };
+        let Some((low, high, transport)) = look_up(name, None, netdb::port_range) else { return 0 };
         store(port1, low.into());
         store(port2, high.into());
         store(proto_out, proto(transport));
     }
     1
-}
-
-/// A range, or a single port as a range of itself.
-fn port_range(name: &CStr) -> Option<(u16, u16, Transport)> {
-    if name.to_bytes().contains(&b'-') {
-        return netdb::port_range(name);
-    }
-    netdb::port(name).map(|(port, transport)| (port, port, transport))
 }
 
 /// `pcap_nametoproto`: an IP protocol's number, or `PROTO_UNDEF`.
