@@ -49,7 +49,7 @@ bench:
 	$(CARGO) bench
 
 fuzz:
-	$(CARGO) test -p oxpcap-fuzz --release
+	OXPCAP_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --profile fuzz --test differential -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -247,7 +247,7 @@ impl Filters<'_> {
 
     fn port(&mut self) -> String {
         let dir = self.direction();
-        let proto = self.rng.pick(&["", "", "tcp ", "udp ", "sctp ", "ip ", "ip6 "]);
+        let proto = self.rng.pick(&["", "", "tcp ", "udp ", "sctp "]);
         // A service may be unknown for a protocol: mostly numbers.
         if self.rng.percent(65) {
             format!("{proto}{dir}port {}", self.values(|r| r.pick(&PORTS).to_owned()))

@@ -1,0 +1,242 @@
+//! Where the compiler follows libpcap's development line, or its own mind, rather than libpcap
+//! 1.10: the lines of docs/COMPAT.md, "Filters: changes since libpcap 1.10". Each case shows both
+//! behaviours, so that a line whose reason is gone is noticed.
+
+mod support;
+
+use std::sync::Mutex;
+
+use oracle::{CompileOptions, Oracle};
+use pcap::bpf::{Aux, Filter, Insn, Program};
+use pcap::linktype::Dlt;
+use support::{Table, build, options};
+
+/// What a compiler makes of a filter, seen on one packet.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Accepts,
+    Rejects,
+    Refuses(String),
+}
+use Outcome::{Accepts, Rejects};
+
+fn refuses(text: &str) -> Outcome {
+    Outcome::Refuses(text.to_owned())
+}
+
+fn outcome(result: Result<Program, String>, packet: &[u8]) -> Outcome {
+    match result {
+        Err(text) => Outcome::Refuses(text),
+        Ok(program) => {
+            let length = u32::try_from(packet.len()).unwrap();
+            match Filter::new(&program).run(packet, length, &Aux::default()) {
+                0 => Rejects,
+                _ => Accepts,
+            }
+        }
+    }
+}
+
+/// Both compilers, optimizing and not, on a packet given in hexadecimal; `..` is as many zero
+/// bytes as make the packet `..` bytes long: `0800..20`.
+fn check(dlt: Dlt, filter: &str, packet: &str, libpcap: Outcome, ours: Outcome) {
+    static ORACLE: Mutex<Option<Oracle>> = Mutex::new(None);
+    let packet = bytes(packet);
+    for optimize in [false, true] {
+        let ask = CompileOptions { dlt: dlt.0, optimize, ..CompileOptions::ethernet() };
+        let mut guard = ORACLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let reference = guard.get_or_insert_with(Oracle::start).compile(filter, &ask);
+        drop(guard);
+        let reference = reference.map(|insns| {
+            let insn = |i: &oracle::Insn| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+            Program::from_insns(insns.iter().map(insn).collect::<Vec<_>>())
+        });
+        assert_eq!(outcome(reference, &packet), libpcap, "libpcap: {filter}, {optimize}");
+        let own = build(filter, &options(dlt, optimize), &Table::default());
+        assert_eq!(outcome(own.map_err(|e| e.to_string()), &packet), ours, "{filter}, {optimize}");
+    }
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let (hex, length) = text.split_once("..").unwrap_or((text, "0"));
+    let hex: String = hex.split_whitespace().collect();
+    let digits: Vec<u8> = hex.chars().map(|c| c.to_digit(16).unwrap() as u8).collect();
+    let mut bytes: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    bytes.resize(bytes.len().max(length.parse().unwrap()), 0);
+    bytes
+}
+
+#[test]
+fn ip_multicast_ends_at_239() {
+    let packet = "000000000000 000000000000 0800 45000000 00000000 00000000 0a000001 ffffffff";
+    check(Dlt::EN10MB, "ip multicast", packet, Accepts, Rejects);
+}
+
+#[test]
+fn byte_and_loads_its_byte() {
+    check(Dlt::EN10MB, "byte 8 & 5", "..60", Rejects, Rejects);
+    check(Dlt::EN10MB, "byte 8 & 5", "0000000000000000 04..60", Rejects, Accepts);
+}
+
+#[test]
+fn unequal_is_not_equal() {
+    check(Dlt::MTP2, "sio != 5", "000000 05..20", Accepts, Rejects);
+    check(Dlt::SUNATM, "vci != 5", "0000 0005..20", Accepts, Rejects);
+    check(Dlt::SUNATM, "vpi != 5", "0005..20", Accepts, Rejects);
+    check(Dlt::MTP2, "dpc != 5", "00000000 0500..20", Accepts, Rejects);
+}
+
+#[test]
+fn dpc_is_two_bytes() {
+    check(Dlt::MTP2, "dpc 5", "00000000 0500", Rejects, Accepts);
+}
+
+#[test]
+fn isis_types_are_five_bits() {
+    let packet = "000000000000 000000000000 0026 fefe03 83 000000 3b..60";
+    check(Dlt::EN10MB, "isis proto 27", packet, Rejects, Accepts);
+    // Cisco's HDLC has a padding byte before the PDU.
+    check(Dlt::C_HDLC, "isis proto 18", "0f00 fefe 03 83 000000 12..40", Rejects, Accepts);
+}
+
+#[test]
+fn arcnet() {
+    // The protocols of RFC 1051 are not looked for.
+    check(Dlt::ARCNET, "ip", "0102 f0 45..40", Accepts, Rejects);
+    check(Dlt::ARCNET, "ip", "0102 d4 45..40", Accepts, Accepts);
+    // The `$` is no digit.
+    check(Dlt::ARCNET, "link src host $a9", "a901 d4..40", Rejects, Accepts);
+    check(
+        Dlt::BACNET_MS_TP,
+        "link src host $a9",
+        "55ff0001a9..40",
+        refuses("aid supported only on ARCnet"),
+        Accepts,
+    );
+    check(Dlt::BACNET_MS_TP, "broadcast", "55ff00ff..40", refuses("not a broadcast link"), Accepts);
+}
+
+#[test]
+fn masked_out_words_are_not_loaded() {
+    // A data frame that ends after the first word of the source address.
+    let header = "0800 0000 000000000000 000000000000 000000000000 0000 aaaa03 000000 86dd";
+    let packet = format!("{header} 60000000 00000640 20010db8");
+    check(Dlt::IEEE802_11, "ip6 src net 2001:db8::/32", &packet, Rejects, Accepts);
+}
+
+#[test]
+fn dsa_tags() {
+    let packet = "000000000000 000000000000 00000000 0800 45..60";
+    check(
+        Dlt::DSA_TAG_BRCM,
+        "ip",
+        packet,
+        refuses("Broadcom tag link-layer type filtering not implemented"),
+        Accepts,
+    );
+    check(
+        Dlt::DSA_TAG_DSA,
+        "ip",
+        packet,
+        refuses("Marvell DSA link-layer type filtering not implemented"),
+        Accepts,
+    );
+    let packet = "000000000000 000000000000 00000000 8100 0005 0800..60";
+    check(Dlt::DSA_TAG_DSA, "vlan 5", packet, refuses("no VLAN support for Marvell DSA"), Accepts);
+    check(
+        Dlt::DSA_TAG_DSA,
+        "broadcast",
+        "ffffffffffff..60",
+        refuses("not a broadcast link"),
+        Accepts,
+    );
+}
+
+#[test]
+fn per_packet_information() {
+    let packet = "00000800 69000000 0800..60";
+    check(
+        Dlt::PPI,
+        "type data",
+        packet,
+        refuses("802.11 link-layer types supported only on 802.11"),
+        Accepts,
+    );
+    check(
+        Dlt::PPI,
+        "dir nods",
+        packet,
+        refuses("frame direction supported only with 802.11 headers"),
+        Accepts,
+    );
+    check(Dlt::PPI, "vlan", packet, refuses("no VLAN support for Per-Packet Information"), Rejects);
+}
+
+#[test]
+fn netanalyzer_llc() {
+    let packet = "00000000 000000000000 000000000000 0026 4242 03..60";
+    let text = "'llc' not supported for Ethernet with Hilscher netANALYZER pseudo-header";
+    check(Dlt::NETANALYZER, "llc", packet, refuses(text), Accepts);
+}
+
+#[test]
+fn linux_cooked_v2_osi() {
+    // An 802.2 header of protocol 4, as in version 1.
+    let packet = "0004 0000 00000001 0001 00 06 0000000000000000 fefe03 81..60";
+    check(Dlt::LINUX_SLL2, "clnp", packet, Rejects, Rejects);
+}
+
+#[test]
+fn llc_types_fit_a_byte() {
+    let text = "LLC DSAP 1500 greater than maximum 255";
+    check(Dlt::EN10MB, "ether proto 1500", "..60", Rejects, refuses(text));
+}
+
+#[test]
+fn kernel_data_of_live_captures_only() {
+    let text = "not a live capture, 'inbound' not supported on DLT_EN10MB";
+    check(Dlt::EN10MB, "inbound", "..60", Rejects, refuses(text));
+    let text = "not a live capture, 'ifindex' not supported on DLT_EN10MB";
+    check(Dlt::EN10MB, "ifindex 1", "..60", Rejects, refuses(text));
+}
+
+#[test]
+fn unknown_link_types_have_lengths() {
+    let text = "unknown data link type 3 (min 104, max 289)";
+    check(Dlt::AX25, "len > 10", "..60", refuses(text), Accepts);
+}
+
+#[test]
+fn new_words() {
+    let syntax = "can't parse filter expression: syntax error";
+    check(Dlt::EN10MB, "vxlan", "..60", refuses(syntax), Rejects);
+    let packet = "000000000000 000000000000 8809..60";
+    check(Dlt::EN10MB, "ether proto slow", packet, refuses("unknown ether proto 'slow'"), Accepts);
+    check(Dlt::IEEE802_11, "subtype bar", "84..40", refuses("unknown 802.11 type name"), Accepts);
+}
+
+#[test]
+fn transport_after_ipv4_only() {
+    // libpcap looks for a fragment header of IPv6 too, where one magic number stands for both.
+    check(Dlt::JUNIPER_FRELAY, "not tcp[0] = 0", "4d474300 000000000000 2c..20", Rejects, Accepts);
+}
+
+#[test]
+fn shifts_that_are_not_constant() {
+    // libpcap looks at the first number of the operand only.
+    let text = "shift by more than 31 bits";
+    check(Dlt::EN10MB, "1 << (40 - len) = 1", "..40", refuses(text), Accepts);
+    check(Dlt::EN10MB, "1 << 40 = 1", "..40", refuses(text), refuses(text));
+}
+
+#[test]
+fn limits() {
+    let own = |text: &str| {
+        build(text, &options(Dlt::EN10MB, true), &Table::default()).map_err(|e| e.to_string())
+    };
+    let terms = vec!["ip"; (1 << 20) + 1].join(" or ");
+    assert_eq!(own(&terms), Err("expression is too long: more than 1048576 terms".to_owned()));
+    let nested = "(".repeat((1 << 21) + 1);
+    let text = "expression is nested too deeply: more than 2097152 parentheses";
+    assert_eq!(own(&nested), Err(text.to_owned()));
+}
