@@ -1,4 +1,5 @@
 //! Network namespaces that last as long as a thread, and packets inside them.
+#![allow(dead_code)] // every test uses a part of it
 
 use pcap::sys::packet::PacketSocket;
 use std::process::Command;
