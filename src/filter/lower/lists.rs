@@ -24,7 +24,7 @@ impl Lowerer<'_> {
     ) -> Lowered {
         let arms = self.v4_arms(protocols)?;
         if let [(guard, src, dst)] = arms.as_slice() {
-            let list = self.either_end([src, dst], ends, first, rest);
+            let list = self.either_end([src, dst], ends, first, rest)?;
             return Ok(self.and(*guard, list));
         }
         if ends != Ends::Either {
@@ -126,7 +126,7 @@ impl Lowerer<'_> {
         let guard = self.or(v6, v4);
         let base = self.layout.payload.constant.wrapping_add(self.layout.network);
         let port = |offset| vec![insn(op::LD | op::IND | op::H, base.wrapping_add(offset))];
-        let list = self.either_end([&port(0), &port(2)], ends, first, rest);
+        let list = self.either_end([&port(0), &port(2)], ends, first, rest)?;
         Ok(self.and(guard, list))
     }
 }

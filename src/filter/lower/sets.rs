@@ -20,6 +20,7 @@ use crate::bpf::op;
 use crate::filter::ast::{AddrKind, Dir};
 use crate::filter::cond::CondId;
 use crate::filter::link_layout::LinkLayout;
+use crate::linktype::Dlt;
 
 type Lowered = Result<CondId, LowerError>;
 
@@ -156,10 +157,10 @@ impl Element {
     }
 }
 
-/// A packet may pass for IPv4, IPv6 and ARP at once: headers of Juniper's have just one magic
-/// number for all, and a set would be looked up for the first of them only.
+/// A packet may pass for IPv4, IPv6 and ARP at once: Juniper's and BACnet's headers have just one
+/// magic number for all, and a set would be looked up for the first of them only.
 fn guards_overlap(layout: &LinkLayout) -> bool {
-    layout.is_juniper()
+    layout.is_juniper() || layout.dlt == Dlt::BACNET_MS_TP
 }
 
 /// An operand of a group.
@@ -427,11 +428,11 @@ impl Lowerer<'_> {
         ends: Ends,
         first: Option<Range>,
         rest: Vec<Range>,
-    ) -> CondId {
+    ) -> Lowered {
         let [src, dst] = loads;
         let mut all = rest.clone();
         all.extend(first);
-        match (ends, first) {
+        Ok(match (ends, first) {
             (Ends::Src, _) => self.in_ranges(src, all),
             (Ends::Dst, _) => self.in_ranges(dst, all),
             (Ends::Either, None) => {
@@ -439,11 +440,37 @@ impl Lowerer<'_> {
                 self.any(&terms)
             }
             (Ends::Either, Some(first)) => {
+                let fetched = match all.iter().any(|(low, high)| low != high) {
+                    true => Some(self.fetch_before(dst)?),
+                    false => None,
+                };
                 let first = self.in_ranges(src, vec![first]);
-                let terms = [first, self.in_ranges(dst, all), self.in_ranges(src, rest)];
-                self.any(&terms)
+                let list = match fetched {
+                    // The optimizer trades tests of the same value for shorter programs, as
+                    // libpcap's does; libpcap's cannot where the terms mask what they load.
+                    Some((fetch, dst)) => {
+                        let tests = [self.in_ranges(src, rest), self.in_ranges(&dst, all)];
+                        let tests = self.any(&tests);
+                        self.and(fetch, tests)
+                    }
+                    None => {
+                        let tests = [self.in_ranges(dst, all), self.in_ranges(src, rest)];
+                        self.any(&tests)
+                    }
+                };
+                self.or(first, list)
             }
-        }
+        })
+    }
+
+    /// A value loaded now for later: into a scratch register, and the steps that load it from
+    /// there.
+    fn fetch_before(&mut self, load: &Steps) -> Result<(CondId, Steps), LowerError> {
+        let reg = self.regs.alloc()?;
+        self.regs.free(reg);
+        let mut steps = load.clone();
+        steps.push(super::code::st(reg));
+        Ok((self.tree.run(&steps), vec![ld_mem(reg)]))
     }
 
     /// Whether what the steps load is in some ranges. Ranges of one size and alignment that are
