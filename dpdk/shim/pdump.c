@@ -5,19 +5,20 @@
 #include "shim.h"
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <rte_bpf.h>
-#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_memzone.h>
 #include <rte_pdump.h>
 #include <rte_ring.h>
 
@@ -26,7 +27,23 @@
 /* Idle calls between two looks whether the primary lives: about a second's worth. */
 #define LOOK_EVERY 4000
 
+/* Time for a core of the program that was copying when copying was ended. */
+#define GRACE_US 20000
+
+/*
+ * A port's tap, in memory of the program. It stays when the tap is closed, with its ring and its
+ * buffers: a core of the program may still be putting a copy there (ending the copying does not
+ * wait for it), and to take them away under its hands would bring the program down. The next tap
+ * on the port uses them again.
+ */
+struct shared_tap {
+	pid_t owner;		/* of the tap that is open or was killed; 0: closed */
+	struct rte_ring *ring;
+	struct rte_mempool *pool;
+};
+
 struct ox_pdump {
+	struct shared_tap *shared;
 	struct rte_mbuf *burst[OX_BURST];
 	unsigned int held, idle, generation;
 	uint16_t port;
@@ -64,9 +81,19 @@ int ox_pools_mismatch(void)
 	return mismatch;
 }
 
-int ox_primary_alive(void)
+static int config = -1;
+
+void ox_watch_primary(int fd)
 {
-	return rte_eal_primary_proc_alive(NULL);
+	config = fd;
+}
+
+/* By a descriptor opened when it could be: programs give privileges up (tcpdump does). */
+static int primary_alive(void)
+{
+	struct flock lock = { .l_type = F_WRLCK };
+
+	return fcntl(config, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 static void drop_queued(struct ox_pdump *d)
@@ -82,65 +109,89 @@ static void drop_queued(struct ox_pdump *d)
 
 static int enable(struct ox_pdump *d)
 {
-	for (int again = 0; again < 2; again++) {
-		if (rte_pdump_enable_bpf(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX,
-		    UINT32_MAX, d->ring, d->pool, d->filter) == 0) {
-			d->enabled = 1;
-			return 0;
-		}
-		if (rte_errno != EEXIST)
-			break;
-		/* Left by a tap that was killed. */
-		rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX);
-	}
-	return rte_errno > 0 ? -rte_errno : -EIO;
+	if (rte_pdump_enable_bpf(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX, UINT32_MAX,
+	    d->ring, d->pool, d->filter) != 0)
+		return rte_errno > 0 ? -rte_errno : -EIO;
+	d->enabled = 1;
+	return 0;
 }
 
-static void disable(struct ox_pdump *d)
+static int disable(struct ox_pdump *d)
 {
-	if (d->enabled && ox_primary_alive())
-		rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX);
+	if (!d->enabled || !primary_alive())
+		return 0;
+	if (rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX) != 0)
+		return rte_errno > 0 ? -rte_errno : -EIO;
 	d->enabled = 0;
+	usleep(GRACE_US);
+	return 0;
+}
+
+/* Finds or makes the port's tap and takes it over. */
+static int claim(struct ox_pdump *d, const char **step)
+{
+	char name[RTE_MEMZONE_NAMESIZE];
+	const struct rte_memzone *zone;
+	struct shared_tap *tap;
+
+	snprintf(name, sizeof(name), "pcapx_tap_%u", d->port);
+	*step = "sharing memory with the program";
+	zone = rte_memzone_lookup(name);
+	if (zone == NULL)
+		zone = rte_memzone_reserve(name, sizeof(*tap), SOCKET_ID_ANY, 0);
+	if (zone == NULL)
+		return -rte_errno;
+	tap = zone->addr;
+	if (tap->owner != 0 && tap->owner != getpid() && kill(tap->owner, 0) == 0)
+		return -EBUSY;
+	if (tap->owner != 0)
+		/* Its owner was killed, and the program copies still. */
+		rte_pdump_disable(d->port, RTE_PDUMP_ALL_QUEUES, RTE_PDUMP_FLAG_RXTX);
+	*step = "making the ring";
+	if (tap->ring == NULL)
+		tap->ring = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, 0);
+	if (tap->ring == NULL)
+		return -rte_errno;
+	*step = "making the buffer pool";
+	/* No cache: caches go by lcore number, and the program has the same numbers. */
+	if (tap->pool == NULL)
+		tap->pool = rte_pktmbuf_pool_create(name, BUFFERS, 0, 0,
+		    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (tap->pool == NULL)
+		return -rte_errno;
+	tap->owner = getpid();
+	d->shared = tap;
+	d->ring = tap->ring;
+	d->pool = tap->pool;
+	drop_queued(d);
+	return 0;
 }
 
 int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step)
 {
-	static atomic_uint serial;
 	struct ox_pdump *d = calloc(1, sizeof(*d));
-	char name[RTE_MEMPOOL_NAMESIZE];
-	int rc = -ENOMEM;
+	int rc;
 
 	if (d == NULL)
-		return rc;
+		return -ENOMEM;
 	d->port = port;
 	d->generation = ox_fork_generation();
-	snprintf(name, sizeof(name), "pcapx_%u_%u", (unsigned int)getpid(),
-	    atomic_fetch_add(&serial, 1));
-	*step = "making the ring";
-	d->ring = rte_ring_create(name, RING_SIZE, SOCKET_ID_ANY, 0);
-	*step = "making the buffer pool";
-	/* No cache: caches go by lcore number, and the primary has the same numbers. */
-	if (d->ring != NULL)
-		d->pool = rte_pktmbuf_pool_create(name, BUFFERS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
-		    SOCKET_ID_ANY);
-	if (d->pool == NULL) {
-		rc = -rte_errno;
-		goto failed;
-	}
-	*step = "asking the program for copies (does it call rte_pdump_init?)";
 	ox_quiet_begin();
-	rc = enable(d);
+	rc = claim(d, step);
+	if (rc == 0) {
+		*step = "asking the program for copies (does it call rte_pdump_init?)";
+		rc = enable(d);
+		if (rc != 0)
+			d->shared->owner = 0;
+	}
 	ox_quiet_end();
-	if (rc != 0)
-		goto failed;
+	if (rc != 0) {
+		free(d);
+		return rc;
+	}
 	rte_pdump_stats(port, &d->base);
 	*dump = d;
 	return 0;
-failed:
-	rte_mempool_free(d->pool);
-	rte_ring_free(d->ring);
-	free(d);
-	return rc;
 }
 
 static struct rte_bpf_prm *share(const struct pcapx_ebpf_insn *program, uint32_t count)
@@ -162,12 +213,17 @@ static struct rte_bpf_prm *share(const struct pcapx_ebpf_insn *program, uint32_t
 int ox_pdump_set_filter(struct ox_pdump *d, const struct pcapx_ebpf_insn *program, uint32_t count)
 {
 	struct rte_bpf_prm *filter = NULL;
+	int rc;
 
 	if (d->generation != ox_fork_generation())
 		return -ECHILD;
 	if (count > 0 && (filter = share(program, count)) == NULL)
 		return -ENOMEM;
-	disable(d);
+	rc = disable(d);
+	if (rc != 0) {
+		rte_free(filter);
+		return rc;
+	}
 	drop_queued(d);
 	rte_free(d->filter);
 	d->filter = filter;
@@ -206,7 +262,7 @@ int ox_pdump_receive(struct ox_pdump *d, struct pcapx_plugin_packet *packets)
 		describe(d, i, &packets[i]);
 	if (d->held > 0)
 		d->idle = 0;
-	else if (++d->idle % LOOK_EVERY == 0 && !ox_primary_alive())
+	else if (++d->idle % LOOK_EVERY == 0 && !primary_alive())
 		return -ENODEV;
 	return (int)d->held;
 }
@@ -229,12 +285,10 @@ void ox_pdump_close(struct ox_pdump *d)
 {
 	if (d->generation == ox_fork_generation()) {
 		ox_quiet_begin();
-		disable(d);
-		/* What a dead primary holds is lost with it. */
+		/* Without the privilege to ask, the next tap ends what goes on here. */
+		if (disable(d) == 0)
+			d->shared->owner = 0;
 		drop_queued(d);
-		rte_free(d->filter);
-		rte_ring_free(d->ring);
-		rte_mempool_free(d->pool);
 		ox_quiet_end();
 	}
 	for (unsigned int i = 0; i < OX_BURST; i++)

@@ -105,7 +105,8 @@ struct ox_pdump;
 
 /* Whether this process would use the wrong driver for the primary's buffer pools. */
 int ox_pools_mismatch(void);
-int ox_primary_alive(void);
+/* The primary's configuration file, by whose lock its death is seen; kept open. */
+void ox_watch_primary(int fd);
 /* Begins to tap a port of the primary. On failure *step names what failed. */
 int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step);
 /* A filter for the primary to run; none with `count` 0. What is queued is dropped. */

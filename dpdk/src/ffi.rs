@@ -81,6 +81,7 @@ unsafe extern "C" {
     pub fn ox_port_stats(port: *mut OxPort, stats: *mut Stats) -> c_int;
 
     pub fn ox_pools_mismatch() -> c_int;
+    pub fn ox_watch_primary(fd: c_int);
     pub fn ox_pdump_open(port: u16, dump: *mut *mut OxPdump, step: *mut *const c_char) -> c_int;
     pub fn ox_pdump_set_filter(dump: *mut OxPdump, program: *const EbpfInsn, count: u32) -> c_int;
     pub fn ox_pdump_receive(dump: *mut OxPdump, packets: *mut Packet) -> c_int;

@@ -34,7 +34,17 @@ impl PdumpSource {
         NonNull::new(raw).filter(|_| rc == 0).map(Self).ok_or_else(|| {
             // SAFETY: the shim sets it to string constants.
             let step = unsafe { CStr::from_ptr(step) }.to_string_lossy();
-            Failure::errno(&format!("dpdk-pdump:{name}: {step}"), rc, &ffi::log_since(mark))
+            match -rc {
+                libc::EBUSY => {
+                    Failure::new(format!("dpdk-pdump:{name}: tapped by another process"))
+                }
+                libc::EEXIST => Failure::new(format!(
+                    "dpdk-pdump:{name}: tapped by another program (dpdk-pdump?)"
+                )),
+                _ => {
+                    Failure::errno(&format!("dpdk-pdump:{name}: {step}"), rc, &ffi::log_since(mark))
+                }
+            }
         })
     }
 
@@ -86,7 +96,7 @@ fn attach(prefix: &str) -> Result<(), Failure> {
         return Err(Failure::no_device(format!("\"{prefix}\" cannot be a DPDK file prefix")));
     }
     let config = runtime_dir().join(prefix).join("config");
-    let Some(primary) = lock_holder(&config) else {
+    let Some((primary, lock)) = lock_holder(&config) else {
         return Err(Failure::no_device(format!(
             "no DPDK program with --file-prefix={prefix} runs ({} is not held; it must have been \
              started with huge pages, without --in-memory and --no-shconf)",
@@ -109,6 +119,10 @@ fn attach(prefix: &str) -> Result<(), Failure> {
             ));
         }
     }
+    use std::os::fd::IntoRawFd;
+    static WATCHED: std::sync::Once = std::sync::Once::new();
+    // SAFETY: an open descriptor, given away for good.
+    WATCHED.call_once(|| unsafe { ffi::ox_watch_primary(lock.into_raw_fd()) });
     // SAFETY: the EAL runs.
     if unsafe { ffi::ox_pools_mismatch() } != 0 {
         return Err(Failure::new(
@@ -133,8 +147,8 @@ fn runtime_dir() -> PathBuf {
     PathBuf::from(dir).join("dpdk")
 }
 
-/// The process that holds the primary's lock.
-fn lock_holder(config: &Path) -> Option<i32> {
+/// The process that holds the primary's lock, and the file it is on.
+fn lock_holder(config: &Path) -> Option<(i32, std::fs::File)> {
     use std::os::fd::AsRawFd;
     let file = std::fs::File::open(config).ok()?;
     // SAFETY: zeros are a valid flock.
@@ -142,7 +156,7 @@ fn lock_holder(config: &Path) -> Option<i32> {
     lock.l_type = libc::F_WRLCK as libc::c_short;
     // SAFETY: an open file and a writable flock.
     let rc = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut lock) };
-    (rc == 0 && lock.l_type != libc::F_UNLCK as libc::c_short).then_some(lock.l_pid)
+    (rc == 0 && lock.l_type != libc::F_UNLCK as libc::c_short).then_some((lock.l_pid, file))
 }
 
 /// Pools refer to their driver by its place in a table that is filled as drivers are loaded: what
