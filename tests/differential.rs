@@ -191,6 +191,16 @@ fn changed(text: &str, dlt: i32) -> Option<&'static str> {
     if matches!(dlt, 281 | 284) && has(&["inbound", "outbound"]) {
         return Some("direction in DSA tags");
     }
+    if matches!(dlt, 139 | 140 | 197) && has(&["dpc", "hdpc"]) {
+        return Some("MTP3 destinations are two bytes");
+    }
+    // On link layers of variable length, arithmetic that does not look behind the link layer.
+    let arithmetic = ["link[", "ether[", "wlan[", "radio[", "byte ", "len "];
+    if matches!(dlt, 105 | 117 | 119 | 127 | 163 | 192)
+        && arithmetic.iter().any(|word| text.contains(word))
+    {
+        return Some("scratch registers that are used twice");
+    }
     let juniper = matches!(dlt, 130..=138 | 164 | 167 | 168 | 174 | 178..=183 | 194);
     if juniper && ["tcp[", "udp[", "sctp["].iter().any(|index| text.contains(index)) {
         return Some("headers after IPv4 are not looked for after IPv6");

@@ -154,7 +154,7 @@ impl Lowerer<'_> {
         if !offset.variable || offset.reg.is_some() {
             return Ok(offset.reg);
         }
-        let reg = self.regs.alloc()?;
+        let reg = self.regs.alloc_lasting()?;
         self.offset_mut(field).reg = Some(reg);
         match field {
             Field::Link => self.prologue.link = Some(reg),

@@ -91,7 +91,7 @@ impl Lowerer<'_> {
         let stripped = self.compare(&[present], Cmp::Eq, 1);
         let mut type_load = self.load(Base::LinkType, 0, Size::H)?;
         let tci_load = self.load(Base::Net, 0, Size::H)?;
-        let (payload, link_type) = (self.regs.alloc()?, self.regs.alloc()?);
+        let (payload, link_type) = (self.regs.alloc_lasting()?, self.regs.alloc_lasting()?);
         let plain = type_load.clone();
         let mut shifted = Steps::new();
         for reg in [payload, link_type] {

@@ -67,13 +67,15 @@ pub fn lower(
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Lowered, FilterError> {
+    let layout = LinkLayout::new(options.linktype);
+    let lasting = layout.payload.variable || options.live.is_some_and(|live| live.vlan_aux);
     let mut lowerer = Lowerer {
         ast,
         options,
         resolver,
         tree: CondTree::default(),
-        regs: Registers::default(),
-        layout: LinkLayout::new(options.linktype),
+        regs: Registers::new(lasting),
+        layout,
         prologue: Prologue::default(),
         hashes: Hashes::default(),
         optimizable: true,

@@ -72,7 +72,7 @@ impl Lowerer<'_> {
         if dlt != Dlt::IEEE802_11 {
             let link = match link {
                 Some(reg) => reg,
-                None => self.regs.alloc()?,
+                None => self.regs.alloc_lasting()?,
             };
             link_prefix(dlt, link, &mut steps);
             self.optimizable &= dlt != Dlt::PRISM_HEADER;
