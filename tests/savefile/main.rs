@@ -1,5 +1,6 @@
 //! Savefiles against the system's libpcap.
 
+mod clients;
 mod linktypes;
 mod mutants;
 mod read;
