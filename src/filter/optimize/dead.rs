@@ -16,12 +16,12 @@ pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: &Values) -> bo
         let may_empty = block.len > 0 && !(flow.exact && cfg.insns_of(id).iter().any(can_reject));
         if may_empty && restores(values, id, live) {
             cfg.blocks[id.index()].len = 0;
-            flow.live_in[id.index()] = live;
+            flow.info[id.index()].live_in = live;
             changed = true;
             continue;
         }
         let shaken = shake(cfg, id, live, flow.exact);
-        flow.live_in[id.index()] = shaken.live_in;
+        flow.info[id.index()].live_in = shaken.live_in;
         changed |= shaken.lost != 0;
     }
     changed

@@ -1,46 +1,72 @@
-//! What is known of values where some tests have been passed, and undone on the way back.
+//! What is known where some tests have been passed, and undone on the way back.
 
-use super::values::{IDX, Value, Values, hash};
+use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::op;
-use crate::filter::cfg::{BlockId, Cfg, TestOp};
+use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 
-/// A test as a question about values: the same question has the same answer throughout a run.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a block asks, in terms of values.
+#[derive(Clone, Copy, Default)]
 pub(super) struct Question {
-    /// Jump code without the source bit, or [`IN_SET`].
-    code: u16,
+    /// Number of the question: the same question has the same number, and the same answer
+    /// throughout a run of the program. 0 is none.
+    number: Value,
     /// The value tested.
-    value: Value,
-    /// Value it is compared with, or the set.
-    operand: u32,
-    /// The operand as a constant.
-    constant: Option<u32>,
+    pub value: Value,
+    kind: Kind,
 }
 
-const IN_SET: u16 = 0xfff0;
+#[derive(Clone, Copy, Default)]
+enum Kind {
+    /// Is it this constant?
+    Equals(u32),
+    /// Is it in this set?
+    In(u32),
+    #[default]
+    Other,
+}
+
+/// Marks questions among the value numbers; no instruction has such a code.
+const QUESTION: u16 = 0x8000;
+const IN_SET: u16 = QUESTION | 0x100;
 
 impl Question {
-    /// What a block asks.
-    pub fn of(values: &mut Values, id: BlockId, test: TestOp) -> Self {
-        let value = values.at_exit(id, 0);
+    /// What a block asks; without a test it is only the value that it leaves.
+    pub fn of(values: &mut Values, id: BlockId, term: &Term) -> Self {
+        let value = values.at_exit(id, ACC);
+        let Term::If { test, .. } = *term else {
+            return Self { value, ..Self::default() };
+        };
         match test {
-            TestOp::In(set) => Self { code: IN_SET, value, operand: set.0, constant: None },
+            TestOp::In(set) => {
+                let number = values.of_question(IN_SET, value, set.0);
+                Self { number, value, kind: Kind::In(set.0) }
+            }
             TestOp::Compare(compare) => {
-                let code = op::operation(compare.code);
                 let operand = match op::src(compare.code) {
                     op::X => values.at_exit(id, IDX),
                     _ => values.of_constant(compare.k),
                 };
-                Self { code, value, operand, constant: values.constant(operand) }
+                let operation = op::operation(compare.code);
+                let number = values.of_question(QUESTION | operation, value, operand);
+                let kind = match values.constant(operand) {
+                    Some(k) if operation == op::JEQ => Kind::Equals(k),
+                    _ => Kind::Other,
+                };
+                Self { number, value, kind }
             }
         }
+    }
+
+    /// Whether the block asks anything.
+    pub fn is_some(&self) -> bool {
+        self.number != 0
     }
 }
 
 #[derive(Clone, Copy)]
 enum Undo {
     Equal(Value, Option<u32>),
-    Answer(u32),
+    Answer(Value),
 }
 
 /// Answers known so far.
@@ -48,18 +74,18 @@ enum Undo {
 pub(super) struct Facts {
     /// By value: the constant it was found equal to.
     equal: Vec<Option<u32>>,
-    /// Open addressing: questions answered, with the answer.
-    answers: Vec<Option<(Question, bool)>>,
+    /// By question.
+    answers: Vec<Option<bool>>,
     undo: Vec<Undo>,
 }
 
 impl Facts {
-    /// Forgets everything; `values` counts the value numbers, `tests` the blocks.
-    pub fn reset(&mut self, values: usize, tests: usize) {
+    /// Forgets everything; `numbers` is how many values and questions there are.
+    pub fn reset(&mut self, numbers: usize) {
         self.equal.clear();
-        self.equal.resize(values, None);
+        self.equal.resize(numbers, None);
         self.answers.clear();
-        self.answers.resize((2 * tests + 2).next_power_of_two(), None);
+        self.answers.resize(numbers, None);
         self.undo.clear();
     }
 
@@ -70,23 +96,22 @@ impl Facts {
 
     /// Forgets what was learnt since the mark.
     pub fn rewind(&mut self, mark: usize) {
-        while self.undo.len() > mark {
-            match self.undo.pop() {
-                Some(Undo::Equal(value, old)) => self.equal[value as usize] = old,
-                // Entries go in the reverse order of coming, so no chain of probes is cut.
-                Some(Undo::Answer(slot)) => self.answers[slot as usize] = None,
-                None => return,
+        for undo in self.undo.drain(mark..).rev() {
+            match undo {
+                Undo::Equal(value, old) => self.equal[value as usize] = old,
+                Undo::Answer(question) => self.answers[question as usize] = None,
             }
         }
     }
 
     /// Takes note of an answer.
     pub fn learn(&mut self, question: &Question, answer: bool) {
-        if let Err(slot) = self.slot(question) {
-            self.answers[slot] = Some((*question, answer));
-            self.undo.push(Undo::Answer(slot as u32));
+        let known = &mut self.answers[question.number as usize];
+        if known.is_none() {
+            *known = Some(answer);
+            self.undo.push(Undo::Answer(question.number));
         }
-        if let (op::JEQ, true, Some(k)) = (question.code, answer, question.constant) {
+        if let (Kind::Equals(k), true) = (question.kind, answer) {
             let old = self.equal[question.value as usize].replace(k);
             self.undo.push(Undo::Equal(question.value, old));
         }
@@ -96,29 +121,14 @@ impl Facts {
     /// equality with a constant): what is decided here makes whole branches and their loads go,
     /// and with them the verdict on packets too short for these loads.
     pub fn answer(&self, cfg: &Cfg, question: &Question) -> Option<bool> {
-        let known = self.equal[question.value as usize];
-        match (question.code, question.constant, known) {
-            (op::JEQ, Some(k), Some(known)) => return Some(k == known),
-            (IN_SET, _, Some(known)) => {
-                let set = &cfg.sets[question.operand as usize];
+        match (question.kind, self.equal[question.value as usize]) {
+            (Kind::Equals(k), Some(known)) => Some(k == known),
+            (Kind::In(set), Some(known)) => {
+                let set = &cfg.sets[set as usize];
                 let above = set.partition_point(|&(low, _)| low <= known);
-                return Some(set[..above].last().is_some_and(|&(_, high)| known <= high));
+                Some(set[..above].last().is_some_and(|&(_, high)| known <= high))
             }
-            _ => {}
-        }
-        self.slot(question).ok().and_then(|slot| self.answers[slot]).map(|(_, answer)| answer)
-    }
-
-    /// Where a question stands, or where it would.
-    fn slot(&self, question: &Question) -> Result<usize, usize> {
-        let mask = self.answers.len() - 1;
-        let mut slot = hash(question.code, question.value, question.operand) as usize & mask;
-        loop {
-            match &self.answers[slot] {
-                None => return Err(slot),
-                Some((known, _)) if known == question => return Ok(slot),
-                _ => slot = (slot + 1) & mask,
-            }
+            _ => self.answers[question.number as usize],
         }
     }
 }

@@ -77,55 +77,142 @@ pub(super) fn successors(term: &Term) -> impl Iterator<Item = BlockId> + use<> {
     first.into_iter().chain(second)
 }
 
-/// Facts about the graph as it was when [`Flow::update`] ran. Vectors are indexed by block.
+/// What is known of a block.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Info {
+    /// Edges coming in from reachable blocks.
+    pub incoming: u32,
+    /// Registers whose value before the block matters.
+    pub live_in: Regs,
+    /// Registers whose value before the block the block itself reads.
+    pub exposed: Regs,
+    /// Registers that the block writes.
+    pub written: Regs,
+    /// The last walk that came here.
+    seen: u32,
+}
+
+/// Facts about the graph as it was when [`Flow::update`] ran.
 #[derive(Default)]
 pub(super) struct Flow {
     /// Keep every instruction that can reject the packet ([`super::Loads::KeepAll`]).
     pub exact: bool,
     /// Reachable blocks, each behind its successors.
     pub post: Vec<BlockId>,
-    /// Edges coming in from reachable blocks.
-    pub incoming: Vec<u32>,
-    /// Registers whose value before the block matters.
-    pub live_in: Vec<Regs>,
-    /// Registers whose value before the block the block itself reads.
-    pub exposed: Vec<Regs>,
-    /// Registers that the block writes.
-    pub written: Vec<Regs>,
+    /// By block.
+    pub info: Vec<Info>,
+    /// Every block that tests the accumulator loads all that it needs itself.
+    pub self_contained: bool,
+    /// Some block ends in an unconditional jump.
+    pub has_gotos: bool,
+    /// Number of the current walk.
+    walk: u32,
+    /// Blocks whose successors are being visited.
+    stack: Vec<BlockId>,
 }
 
 impl Flow {
-    /// Looks at the graph anew.
+    /// Nothing looked at yet; `exact` as in the field.
+    pub fn new(exact: bool) -> Self {
+        Self { exact, ..Self::default() }
+    }
+
+    /// Looks at the graph anew: its shape and its instructions.
     pub fn update(&mut self, cfg: &Cfg) {
-        cfg.postorder_into(&mut self.post);
-        let blocks = cfg.blocks.len();
-        for vector in [&mut self.incoming, &mut self.live_in, &mut self.exposed, &mut self.written]
-        {
-            vector.clear();
-            vector.resize(blocks, 0);
-        }
-        for &id in &self.post {
-            let block = cfg.block(id);
+        self.info.resize(cfg.blocks.len(), Info::default());
+        self.visit(cfg);
+        self.self_contained = true;
+        for at in 0..self.post.len() {
+            let id = self.post[at];
+            let term = &cfg.block(id).term;
             let (mut exposed, mut written) = (0, 0);
             for insn in cfg.insns_of(id) {
                 exposed |= uses(insn) & !written;
                 written |= defines(insn);
             }
-            exposed |= term_uses(&block.term) & !written;
-            let mut live_out = 0;
-            for next in successors(&block.term) {
-                live_out |= self.live_in[next.index()];
-                self.incoming[next.index()] += 1;
-            }
-            self.exposed[id.index()] = exposed;
-            self.written[id.index()] = written;
-            self.live_in[id.index()] = exposed | (live_out & !written);
+            exposed |= term_uses(term) & !written;
+            self.self_contained &=
+                exposed == 0 && (written & A != 0 || matches!(term, Term::Ret(_)));
+            let info = &mut self.info[id.index()];
+            (info.exposed, info.written) = (exposed, written);
+            self.count(id, term);
         }
-        self.incoming[cfg.root.index()] += 1;
+        self.info[cfg.root.index()].incoming += 1;
+    }
+
+    /// Looks at the graph's shape anew; the blocks' instructions are as before.
+    pub fn update_shape(&mut self, cfg: &Cfg) {
+        self.visit(cfg);
+        for at in 0..self.post.len() {
+            let id = self.post[at];
+            self.count(id, &cfg.block(id).term);
+        }
+        self.info[cfg.root.index()].incoming += 1;
+    }
+
+    /// Counts a block's edges and finds what is alive before it; successors come first.
+    fn count(&mut self, id: BlockId, term: &Term) {
+        let live_out = match *term {
+            Term::Ret(_) => 0,
+            Term::Goto(to) => {
+                self.has_gotos = true;
+                self.enter(to)
+            }
+            Term::If { jt, jf, .. } => self.enter(jt) | self.enter(jf),
+        };
+        let info = &mut self.info[id.index()];
+        info.live_in = info.exposed | (live_out & !info.written);
+    }
+
+    fn enter(&mut self, id: BlockId) -> Regs {
+        let info = &mut self.info[id.index()];
+        info.incoming += 1;
+        info.live_in
+    }
+
+    /// Finds the reachable blocks in postorder, "false" first (as [`Cfg::postorder`]).
+    fn visit(&mut self, cfg: &Cfg) {
+        self.walk += 1;
+        self.has_gotos = false;
+        self.post.clear();
+        self.stack.clear();
+        self.discover(cfg.root);
+        while let Some(&id) = self.stack.last() {
+            let (first, second) = match cfg.block(id).term {
+                Term::If { jt, jf, .. } => (jf, jt),
+                Term::Goto(to) => (to, to),
+                Term::Ret(_) => (id, id),
+            };
+            if !self.discover(first) && !self.discover(second) {
+                self.stack.pop();
+                self.post.push(id);
+            }
+        }
+    }
+
+    /// Puts a block on the stack unless the walk has been there.
+    fn discover(&mut self, id: BlockId) -> bool {
+        let info = &mut self.info[id.index()];
+        if info.seen == self.walk {
+            return false;
+        }
+        info.seen = self.walk;
+        info.incoming = 0;
+        self.stack.push(id);
+        true
+    }
+
+    /// What is known of a block.
+    pub fn of(&self, id: BlockId) -> &Info {
+        &self.info[id.index()]
     }
 
     /// Registers whose value behind the block's end matters.
     pub fn live_out(&self, term: &Term) -> Regs {
-        successors(term).fold(0, |live, next| live | self.live_in[next.index()])
+        match *term {
+            Term::Ret(_) => 0,
+            Term::Goto(to) => self.of(to).live_in,
+            Term::If { jt, jf, .. } => self.of(jt).live_in | self.of(jf).live_in,
+        }
     }
 }

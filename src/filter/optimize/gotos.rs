@@ -25,6 +25,9 @@ pub(super) fn drop_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
 
 /// Leads edges past empty blocks and joins a block with the only block that goes to it.
 pub(super) fn join_blocks(cfg: &mut Cfg, flow: &mut Flow) -> bool {
+    if !flow.has_gotos {
+        return false;
+    }
     let mut changed = false;
     // Where an edge to a block really goes; successors first, so one step is enough.
     let mut real: Vec<BlockId> = (0..cfg.blocks.len() as u32).map(BlockId).collect();
@@ -38,10 +41,6 @@ pub(super) fn join_blocks(cfg: &mut Cfg, flow: &mut Flow) -> bool {
         }
     }
     cfg.root = real[cfg.root.index()];
-    let has_gotos = |id: &BlockId| matches!(cfg.block(*id).term, Term::Goto(_));
-    if !flow.post.iter().any(has_gotos) {
-        return changed;
-    }
     flow.update(cfg);
     let mut joined = vec![false; cfg.blocks.len()];
     for &id in flow.post.iter().rev() {
@@ -55,7 +54,7 @@ pub(super) fn join_blocks(cfg: &mut Cfg, flow: &mut Flow) -> bool {
 /// Takes the blocks that only `head` leads to into it.
 fn join_chain(cfg: &mut Cfg, flow: &Flow, head: BlockId, joined: &mut [bool]) -> bool {
     let next_of = |cfg: &Cfg, id: BlockId| match cfg.block(id).term {
-        Term::Goto(next) if flow.incoming[next.index()] == 1 => Some(next),
+        Term::Goto(next) if flow.of(next).incoming == 1 => Some(next),
         _ => None,
     };
     let Some(first) = next_of(cfg, head) else {

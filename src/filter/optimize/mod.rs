@@ -27,6 +27,7 @@ mod values;
 
 use super::cfg::{Cfg, Term};
 pub use dot::dot;
+use facts::Question;
 use flow::Flow;
 use regroup::RegroupWork;
 use thread::ThreadWork;
@@ -53,7 +54,7 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     if !split::split_blocks(cfg) {
         return;
     }
-    let flow = Flow { exact: loads == Loads::KeepAll, ..Flow::default() };
+    let flow = Flow::new(loads == Loads::KeepAll);
     let values = Values::new(loads == Loads::KeepAll);
     let mut state = State { trace, flow, values };
     state.flow.update(cfg);
@@ -98,34 +99,70 @@ impl State<'_> {
     /// Moves branches and blocks.
     fn branches(&mut self, cfg: &mut Cfg) {
         let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
+        let mut questions = Vec::with_capacity(cfg.blocks.len());
         let mut regrouped_before = false;
+        self.analyse(cfg);
+        let mut stale = true;
         loop {
-            self.analyse(cfg);
-            let mut known = self
-                .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
-            known |=
-                self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
-            if known {
-                self.analyse(cfg);
+            let mut known = false;
+            if stale {
+                known = self.tests(cfg);
+                self.ask(cfg, &mut questions, &mut thread, &mut regroup);
             }
-            let threaded = self.pass(cfg, "thread", |cfg, flow, values| {
-                thread::thread_edges(cfg, flow, values, &mut thread)
+            let threaded = self.pass(cfg, "thread", |cfg, flow, _| {
+                thread::thread_edges(cfg, flow, &questions, &mut thread)
             });
-            if threaded {
-                self.analyse(cfg);
-            }
             known |= threaded;
-            let regrouped = self.pass(cfg, "regroup", |cfg, flow, values| {
-                regroup::regroup_chains(cfg, flow, values, &mut regroup)
+            // Blocks that load all that they test test the same value wherever they stand.
+            stale = !self.flow.self_contained;
+            if threaded && stale {
+                self.analyse(cfg);
+                self.ask(cfg, &mut questions, &mut thread, &mut regroup);
+            } else if threaded {
+                self.flow.update_shape(cfg);
+            }
+            let regrouped = self.pass(cfg, "regroup", |cfg, flow, _| {
+                regroup::regroup_chains(cfg, flow, &mut questions, &mut regroup)
             });
             // Threading is what brings this to an end, so regrouping may not go on without it.
             if !known && (!regrouped || regrouped_before) {
                 break;
             }
             regrouped_before = !known;
+            if stale {
+                self.analyse(cfg);
+            }
         }
-        self.flow.update(cfg);
         self.pass(cfg, "join", gotos_pass);
+    }
+
+    /// Simplifies tests; analyses anew if there was anything to do.
+    fn tests(&mut self, cfg: &mut Cfg) -> bool {
+        let mut changed =
+            self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
+        changed |=
+            self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
+        if changed {
+            self.analyse(cfg);
+        }
+        changed
+    }
+
+    /// Finds out what each block asks.
+    fn ask(
+        &mut self,
+        cfg: &Cfg,
+        questions: &mut Vec<Question>,
+        thread: &mut ThreadWork,
+        regroup: &mut RegroupWork,
+    ) {
+        questions.clear();
+        questions.resize(cfg.blocks.len(), Question::default());
+        for &id in &self.flow.post {
+            questions[id.index()] = Question::of(&mut self.values, id, &cfg.block(id).term);
+        }
+        thread.resize(self.values.len());
+        regroup.resize(self.values.len());
     }
 
     /// Shortens the blocks.

@@ -4,8 +4,9 @@
 //! all leave by the same exit, those that test the same value are brought together (keeping their
 //! order otherwise), so that the value is loaded once.
 
-use super::flow::{Flow, Regs};
-use super::values::{ACC, Value, Values};
+use super::facts::Question;
+use super::flow::{Flow, Regs, successors};
+use super::values::Value;
 use crate::filter::cfg::{Block, BlockId, Cfg, Term, TestOp};
 
 /// Regroups every chain: first of blocks with the same "true" target linked by "false", then the
@@ -13,19 +14,19 @@ use crate::filter::cfg::{Block, BlockId, Cfg, Term, TestOp};
 pub(super) fn regroup_chains(
     cfg: &mut Cfg,
     flow: &mut Flow,
-    values: &Values,
+    questions: &mut [Question],
     work: &mut RegroupWork,
 ) -> bool {
     if flow.exact {
         return false;
     }
-    work.prepare(cfg, flow, values);
+    work.prepare(cfg, flow, questions);
     let mut changed = false;
     for exit in [true, false] {
         for at in (0..flow.post.len()).rev() {
             let id = flow.post[at];
             if work.chain_from(cfg, flow, id, exit) {
-                changed |= work.regroup(cfg, flow, values, exit);
+                changed |= work.regroup(cfg, flow, questions, exit);
             }
         }
     }
@@ -35,44 +36,54 @@ pub(super) fn regroup_chains(
 /// Memory that is used again from one round to the next.
 #[derive(Default)]
 pub(super) struct RegroupWork {
-    /// Value that each block tests; travels with the block's contents.
-    tested: Vec<Value>,
-    /// Last chain that a block was in, per exit.
+    /// Value of the accumulator on arrival, by block.
+    arriving: Vec<Value>,
+    /// Whether a block is in a chain already, by block and exit.
     in_chain: Vec<[bool; 2]>,
     chain: Vec<BlockId>,
-    /// Group of each value in the chain at hand.
+    /// Group of each value in the stretch at hand.
     group_of: Vec<u32>,
-    groups: Vec<Vec<u32>>,
+    contents: Vec<(u32, Contents)>,
 }
 
 const NO_GROUP: u32 = u32::MAX;
+/// Several values may arrive.
+const SEVERAL: Value = u32::MAX;
 
 impl RegroupWork {
-    fn prepare(&mut self, cfg: &Cfg, flow: &Flow, values: &Values) {
-        self.tested.clear();
-        self.tested.resize(cfg.blocks.len(), 0);
-        for &id in &flow.post {
-            self.tested[id.index()] = values.at_exit(id, ACC);
-        }
+    /// Makes room for so many value numbers.
+    pub fn resize(&mut self, numbers: usize) {
+        self.group_of.resize(self.group_of.len().max(numbers), NO_GROUP);
+    }
+
+    fn prepare(&mut self, cfg: &Cfg, flow: &Flow, questions: &[Question]) {
         self.in_chain.clear();
         self.in_chain.resize(cfg.blocks.len(), [false; 2]);
-        self.group_of.clear();
-        self.group_of.resize(values.len(), NO_GROUP);
+        self.arriving.clear();
+        self.arriving.resize(cfg.blocks.len(), 0);
+        for &id in &flow.post {
+            let value = questions[id.index()].value;
+            for next in successors(&cfg.block(id).term) {
+                let arriving = &mut self.arriving[next.index()];
+                *arriving =
+                    if matches!(*arriving, 0) || *arriving == value { value } else { SEVERAL };
+            }
+        }
     }
 
     /// Collects the chain that begins at a block; false when there is nothing to regroup.
     fn chain_from(&mut self, cfg: &Cfg, flow: &Flow, head: BlockId, exit: bool) -> bool {
-        self.chain.clear();
         let Some((target, mut next)) = exits(cfg, head, exit) else {
             return false;
         };
         if self.in_chain[head.index()][usize::from(exit)] {
             return false;
         }
+        self.chain.clear();
         self.chain.push(head);
-        while let Some((same, after)) = exits(cfg, next, exit)
+        while flow.of(next).incoming == 1
+            && let Some((same, after)) = exits(cfg, next, exit)
             && same == target
-            && flow.incoming[next.index()] == 1
         {
             self.in_chain[next.index()][usize::from(exit)] = true;
             self.chain.push(next);
@@ -82,22 +93,29 @@ impl RegroupWork {
     }
 
     /// Regroups the chain, stretch by stretch between blocks that must stay where they are.
-    fn regroup(&mut self, cfg: &mut Cfg, flow: &mut Flow, values: &Values, exit: bool) -> bool {
+    fn regroup(
+        &mut self,
+        cfg: &mut Cfg,
+        flow: &mut Flow,
+        questions: &mut [Question],
+        exit: bool,
+    ) -> bool {
         let last = self.chain[self.chain.len() - 1];
         let Some((target, end)) = exits(cfg, last, exit) else {
             return false;
         };
-        let exposed = |id: &BlockId| flow.exposed[id.index()];
-        let mut read: Regs = flow.live_in[target.index()] | flow.live_in[end.index()];
-        read |= self.chain.iter().map(exposed).fold(0, |sum, regs| sum | regs);
-        let pinned = |id: BlockId| flow.written[id.index()] & read != 0 || exposed(&id) != 0;
-        let stays: Vec<bool> = self.chain.iter().map(|&id| pinned(id)).collect();
+        let mut read: Regs = flow.of(target).live_in | flow.of(end).live_in;
+        for &id in &self.chain {
+            read |= flow.of(id).exposed;
+        }
         let mut changed = false;
         let mut from = 0;
         while from < self.chain.len() {
-            let len = stays[from..].iter().take_while(|&&stays| !stays).count();
+            let stays =
+                |id: &BlockId| flow.of(*id).written & read != 0 || flow.of(*id).exposed != 0;
+            let len = self.chain[from..].iter().take_while(|id| !stays(id)).count();
             if len > 1 {
-                changed |= self.regroup_stretch(cfg, flow, values, from..from + len);
+                changed |= self.regroup_stretch(cfg, flow, questions, from..from + len);
             }
             from += len + 1;
         }
@@ -108,42 +126,41 @@ impl RegroupWork {
         &mut self,
         cfg: &mut Cfg,
         flow: &mut Flow,
-        values: &Values,
+        questions: &mut [Question],
         stretch: std::ops::Range<usize>,
     ) -> bool {
         let places = &self.chain[stretch];
+        let tested = |id: &BlockId| questions[id.index()].value;
         // The value that the accumulator holds on arrival comes first if it is tested here.
-        let arriving = values.at_entry(places[0], ACC);
-        let mut used = 0;
-        let arrives = places.iter().any(|id| self.tested[id.index()] == arriving);
-        let tested = places.iter().map(|id| self.tested[id.index()]);
-        for value in arrives.then_some(arriving).into_iter().chain(tested) {
-            if self.group_of[value as usize] == NO_GROUP {
-                self.group_of[value as usize] = used as u32;
-                used += 1;
+        let arriving = self.arriving[places[0].index()];
+        let arrives = places.iter().any(|id| tested(id) == arriving);
+        let mut groups = 0;
+        let mut highest = 0;
+        let mut in_order = true;
+        for value in arrives.then_some(arriving).into_iter().chain(places.iter().map(tested)) {
+            let group = &mut self.group_of[value as usize];
+            if *group == NO_GROUP {
+                *group = groups;
+                groups += 1;
+            }
+            in_order &= *group >= highest;
+            highest = highest.max(*group);
+        }
+        self.contents.clear();
+        for id in places {
+            let group = self.group_of[tested(id) as usize];
+            if !in_order {
+                self.contents.push((group, Contents::take(cfg, flow, questions, *id)));
             }
         }
-        if self.groups.len() < used {
-            self.groups.resize_with(used, Vec::new);
-        }
         for id in places {
-            let group = self.group_of[self.tested[id.index()] as usize];
-            self.groups[group as usize].push(id.0);
+            self.group_of[tested(id) as usize] = NO_GROUP;
         }
-        let order: Vec<BlockId> =
-            self.groups[..used].iter_mut().flat_map(|group| group.drain(..)).map(BlockId).collect();
-        for id in places {
-            self.group_of[self.tested[id.index()] as usize] = NO_GROUP;
+        self.contents.sort_by_key(|&(group, _)| group);
+        for (&id, (_, contents)) in places.iter().zip(&self.contents) {
+            contents.put(cfg, flow, questions, id);
         }
-        if order == places {
-            return false;
-        }
-        let contents: Vec<Contents> =
-            order.iter().map(|&id| Contents::take(cfg, flow, &self.tested, id)).collect();
-        for (&id, contents) in places.iter().zip(contents) {
-            contents.put(cfg, flow, &mut self.tested, id);
-        }
-        true
+        !in_order
     }
 }
 
@@ -160,29 +177,30 @@ struct Contents {
     start: u32,
     len: u32,
     test: Option<TestOp>,
-    tested: Value,
+    question: Question,
     written: Regs,
     exposed: Regs,
 }
 
 impl Contents {
-    fn take(cfg: &Cfg, flow: &Flow, tested: &[Value], id: BlockId) -> Self {
+    fn take(cfg: &Cfg, flow: &Flow, questions: &[Question], id: BlockId) -> Self {
         let Block { start, len, term } = *cfg.block(id);
         let test = if let Term::If { test, .. } = term { Some(test) } else { None };
-        let at = id.index();
-        let (written, exposed) = (flow.written[at], flow.exposed[at]);
-        Self { start, len, test, tested: tested[at], written, exposed }
+        let info = flow.of(id);
+        let question = questions[id.index()];
+        Self { start, len, test, question, written: info.written, exposed: info.exposed }
     }
 
-    fn put(self, cfg: &mut Cfg, flow: &mut Flow, tested: &mut [Value], id: BlockId) {
+    fn put(&self, cfg: &mut Cfg, flow: &mut Flow, questions: &mut [Question], id: BlockId) {
         let block = &mut cfg.blocks[id.index()];
         block.start = self.start;
         block.len = self.len;
         if let (Term::If { test, .. }, Some(new)) = (&mut block.term, self.test) {
             *test = new;
         }
-        tested[id.index()] = self.tested;
-        flow.written[id.index()] = self.written;
-        flow.exposed[id.index()] = self.exposed;
+        questions[id.index()] = self.question;
+        let info = &mut flow.info[id.index()];
+        info.written = self.written;
+        info.exposed = self.exposed;
     }
 }

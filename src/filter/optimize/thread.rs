@@ -3,7 +3,6 @@
 use super::dominators::{Dominators, Node, block_node};
 use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
-use super::values::Values;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// Tests that the walk may pass over, per block and in all: more happens only where thousands of
@@ -16,24 +15,13 @@ const STEPS: usize = 1 << 16;
 pub(super) fn thread_edges(
     cfg: &mut Cfg,
     flow: &Flow,
-    values: &mut Values,
+    questions: &[Question],
     work: &mut ThreadWork,
 ) -> bool {
     work.dominators.update(cfg, flow);
-    work.questions.clear();
-    for id in 0..cfg.blocks.len() as u32 {
-        let id = BlockId(id);
-        let question = match cfg.block(id).term {
-            Term::If { test, .. } if flow.incoming[id.index()] > 0 => {
-                Some(Question::of(values, id, test))
-            }
-            _ => None,
-        };
-        work.questions.push(question);
-    }
-    work.facts.reset(values.len(), cfg.blocks.len());
+    work.stack.clear();
     let steps = STEPS + STEPS_PER_BLOCK * flow.post.len();
-    let mut walk = Walk { cfg, flow, work, steps, changed: false };
+    let mut walk = Walk { cfg, flow, questions, work, steps, changed: false };
     walk.run();
     walk.changed
 }
@@ -42,11 +30,19 @@ pub(super) fn thread_edges(
 #[derive(Default)]
 pub(super) struct ThreadWork {
     dominators: Dominators,
+    /// Empty between rounds.
     facts: Facts,
-    questions: Vec<Option<Question>>,
+    stack: Vec<Visit>,
 }
 
-enum Visit {
+impl ThreadWork {
+    /// Makes room for so many value numbers.
+    pub fn resize(&mut self, numbers: usize) {
+        self.facts.reset(numbers);
+    }
+}
+
+pub(super) enum Visit {
     /// A node of the dominator tree.
     Enter(Node),
     /// Everything that an edge dominates has been seen; the mark is where its facts begin.
@@ -56,6 +52,7 @@ enum Visit {
 struct Walk<'a> {
     cfg: &'a mut Cfg,
     flow: &'a Flow,
+    questions: &'a [Question],
     work: &'a mut ThreadWork,
     steps: usize,
     changed: bool,
@@ -65,8 +62,9 @@ impl Walk<'_> {
     /// Visits the dominator tree depth first, with the facts that hold at each edge. The end of the
     /// program comes first: so an edge passes in one step what the edges behind it have passed.
     fn run(&mut self) {
-        let mut stack = vec![Visit::Enter(block_node(self.cfg.root))];
-        while let Some(visit) = stack.pop() {
+        self.work.stack.push(Visit::Enter(block_node(self.cfg.root)));
+        while let Some(visit) = self.work.stack.pop() {
+            let ThreadWork { dominators, facts, stack } = &mut *self.work;
             match visit {
                 Visit::Leave(edge, mark) => {
                     self.edge(BlockId(edge / 3), edge % 3 == 1);
@@ -78,13 +76,14 @@ impl Walk<'_> {
                         let edges = successors(&self.cfg.block(id).term).count() as u32;
                         stack.extend((1..=edges).map(|edge| Visit::Enter(node + edge)));
                     } else {
-                        stack.push(Visit::Leave(node, self.work.facts.mark()));
-                        if let Some(question) = &self.work.questions[id.index()] {
-                            self.work.facts.learn(question, node % 3 == 1);
+                        stack.push(Visit::Leave(node, facts.mark()));
+                        let question = &self.questions[id.index()];
+                        if question.is_some() {
+                            facts.learn(question, node % 3 == 1);
                         }
                     }
                     // In program order, so that the last is on top.
-                    let below = self.work.dominators.children(node);
+                    let below = dominators.children(node);
                     stack.extend(below.map(|id| Visit::Enter(block_node(id))));
                 }
             }
@@ -120,24 +119,18 @@ impl Walk<'_> {
                 Term::Ret(_) => break,
                 Term::Goto(to) => to,
                 Term::If { jt, jf, .. } if jt == jf => jt,
-                Term::If { jt, jf, .. } => match &self.work.questions[at.index()] {
-                    Some(question) => match self.work.facts.answer(self.cfg, question) {
-                        Some(answer) => {
-                            if answer {
-                                jt
-                            } else {
-                                jf
-                            }
-                        }
+                Term::If { jt, jf, .. } => {
+                    match self.work.facts.answer(self.cfg, &self.questions[at.index()]) {
+                        Some(true) => jt,
+                        Some(false) => jf,
                         None => break,
-                    },
-                    None => break,
-                },
+                    }
+                }
             };
             self.steps -= 1;
-            skipped |= self.flow.written[at.index()];
+            skipped |= self.flow.of(at).written;
             at = next;
-            if skipped & self.flow.live_in[at.index()] == 0 {
+            if skipped & self.flow.of(at).live_in == 0 {
                 best = at;
             }
         }
@@ -148,7 +141,7 @@ impl Walk<'_> {
     /// loaded where it was decided, what is stored may not have been.
     fn may_skip(&self, id: BlockId) -> bool {
         let decided = matches!(self.cfg.block(id).term, Term::If { jt, jf, .. } if jt != jf);
-        let stores = self.flow.written[id.index()] & !(A | X) != 0;
+        let stores = self.flow.of(id).written & !(A | X) != 0;
         (decided && !stores) || !self.cfg.insns_of(id).iter().any(can_reject)
     }
 }

@@ -133,8 +133,8 @@ impl Values {
         self.defs.clear();
         self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: 0 });
         self.table.clear();
-        // Every instruction makes at most two new numbers, every test one.
-        let values = 2 * cfg.insns.len() + cfg.blocks.len() + 8;
+        // Every instruction makes at most two new numbers, every test two.
+        let values = 2 * (cfg.insns.len() + cfg.blocks.len()) + 8;
         self.table.resize((values * 3 / 2).next_power_of_two(), 0);
         for vector in [&mut self.entry, &mut self.exit] {
             vector.clear();
@@ -170,6 +170,11 @@ impl Values {
     /// The number of a constant.
     pub fn of_constant(&mut self, k: u32) -> Value {
         self.find(CONST, k, 0, k)
+    }
+
+    /// The number of a question about two values.
+    pub fn of_question(&mut self, code: u16, value: Value, operand: u32) -> Value {
+        self.find(code, value, operand, 1)
     }
 
     /// The number that `insn` loads or computes, 0 for stores.
