@@ -70,7 +70,8 @@ fn stages() {
     println!("\n## Stages, µs\n");
     println!("| filter | parse | lower | build | optimize | emit |");
     println!("|---|---|---|---|---|---|");
-    for text in EVERYDAY {
+    let only = std::env::var("FILTER").unwrap_or_default();
+    for text in EVERYDAY.into_iter().filter(|text| only.is_empty() || *text == only) {
         let mut samples: [Vec<f64>; 5] = Default::default();
         for _ in 0..std::env::var("RUNS").map_or(4001, |n| n.parse().expect("a number")) {
             let mut mark = Instant::now();
@@ -101,7 +102,7 @@ fn ethernet() -> Options {
         netmask: None,
         optimize: true,
         live: None,
-        swapped: false,
+        savefile: None,
     }
 }
 

@@ -61,6 +61,36 @@ impl Question {
     pub fn is_some(&self) -> bool {
         self.number != 0
     }
+
+    /// The highest number in it.
+    pub fn highest(&self) -> Value {
+        self.number.max(self.value)
+    }
+
+    /// The answer that follows from the answer to a question about the same value, if any.
+    /// Nothing cleverer than libpcap's rules (the same question, or equality with a constant): what
+    /// is decided here makes whole branches and their loads go, and with them the verdict on
+    /// packets too short for these loads.
+    pub fn follows(&self, cfg: &Cfg, other: &Self, answer: bool) -> Option<bool> {
+        match (self.kind, other.kind) {
+            _ if self.number == other.number => Some(answer),
+            (_, Kind::Equals(known)) if answer => self.if_equal(cfg, known),
+            _ => None,
+        }
+    }
+
+    /// The answer for a value that equals a constant.
+    fn if_equal(&self, cfg: &Cfg, known: u32) -> Option<bool> {
+        match self.kind {
+            Kind::Equals(k) => Some(k == known),
+            Kind::In(set) => {
+                let set = &cfg.sets[set as usize];
+                let above = set.partition_point(|&(low, _)| low <= known);
+                Some(set[..above].last().is_some_and(|&(_, high)| known <= high))
+            }
+            Kind::Other => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -117,18 +147,10 @@ impl Facts {
         }
     }
 
-    /// The answer, if it is known. Nothing cleverer than libpcap's rules (the same question, or
-    /// equality with a constant): what is decided here makes whole branches and their loads go,
-    /// and with them the verdict on packets too short for these loads.
+    /// The answer, if it is known (by the rules of [`Question::follows`]).
     pub fn answer(&self, cfg: &Cfg, question: &Question) -> Option<bool> {
-        match (question.kind, self.equal[question.value as usize]) {
-            (Kind::Equals(k), Some(known)) => Some(k == known),
-            (Kind::In(set), Some(known)) => {
-                let set = &cfg.sets[set as usize];
-                let above = set.partition_point(|&(low, _)| low <= known);
-                Some(set[..above].last().is_some_and(|&(_, high)| known <= high))
-            }
-            _ => self.answers[question.number as usize],
-        }
+        self.equal[question.value as usize]
+            .and_then(|known| question.if_equal(cfg, known))
+            .or(self.answers[question.number as usize])
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Info {
     pub exposed: Regs,
     /// Registers that the block writes.
     pub written: Regs,
+    /// Place in the postorder.
+    pub place: u32,
     /// The last walk that came here.
     seen: u32,
 }
@@ -113,8 +115,14 @@ pub(super) struct Flow {
 
 impl Flow {
     /// Nothing looked at yet; `exact` as in the field.
-    pub fn new(exact: bool) -> Self {
-        Self { exact, ..Self::default() }
+    pub fn new(exact: bool, blocks: usize) -> Self {
+        Self {
+            exact,
+            post: Vec::with_capacity(blocks),
+            info: Vec::with_capacity(blocks),
+            stack: Vec::with_capacity(32),
+            ..Self::default()
+        }
     }
 
     /// Looks at the graph anew: its shape and its instructions.
@@ -185,6 +193,7 @@ impl Flow {
             };
             if !self.discover(first) && !self.discover(second) {
                 self.stack.pop();
+                self.info[id.index()].place = self.post.len() as u32;
                 self.post.push(id);
             }
         }

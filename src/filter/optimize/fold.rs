@@ -9,7 +9,8 @@ use crate::filter::cfg::{Cfg, Term, TestOp};
 /// Rewrites instructions by the values that registers are known to have; drops those whose
 /// target holds the value already, and then what the block computes in vain. Doing both block by
 /// block keeps a value that nobody asked for so far from being kept for a later block: scratch
-/// words would stay alive from one end of the program to the other.
+/// words would stay alive from one end of the program to the other. True when that opened the way
+/// for more: not when all that went were loads of what the register held already.
 pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> bool {
     let mut changed = false;
     values.begin(cfg, true);
@@ -27,7 +28,6 @@ pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> boo
             kept += 1;
             values.execute(&insn);
         }
-        changed |= kept != insns.len();
         block.len = kept as u32;
         let live = flow.live_out(&block.term) | term_uses(&block.term);
         let lost = shake(cfg, id, live, flow.exact).lost;

@@ -54,11 +54,9 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     if !split::split_blocks(cfg) {
         return;
     }
-    let flow = Flow::new(loads == Loads::KeepAll);
+    let flow = Flow::new(loads == Loads::KeepAll, cfg.blocks.len());
     let values = Values::new(loads == Loads::KeepAll);
     let mut state = State { trace, flow, values };
-    state.flow.update(cfg);
-    state.pass(cfg, "join", gotos_pass);
     state.branches(cfg);
     state.instructions(cfg);
     state.tails(cfg, loads);
@@ -102,12 +100,15 @@ impl State<'_> {
         let mut questions = Vec::with_capacity(cfg.blocks.len());
         let mut regrouped_before = false;
         self.analyse(cfg);
+        if self.pass(cfg, "join", gotos_pass) {
+            self.analyse(cfg);
+        }
         let mut stale = true;
         loop {
             let mut known = false;
             if stale {
                 known = self.tests(cfg);
-                self.ask(cfg, &mut questions, &mut thread, &mut regroup);
+                self.ask(cfg, &mut questions, &mut regroup);
             }
             let threaded = self.pass(cfg, "thread", |cfg, flow, _| {
                 thread::thread_edges(cfg, flow, &questions, &mut thread)
@@ -117,7 +118,7 @@ impl State<'_> {
             stale = !self.flow.self_contained;
             if threaded && stale {
                 self.analyse(cfg);
-                self.ask(cfg, &mut questions, &mut thread, &mut regroup);
+                self.ask(cfg, &mut questions, &mut regroup);
             } else if threaded {
                 self.flow.update_shape(cfg);
             }
@@ -149,19 +150,12 @@ impl State<'_> {
     }
 
     /// Finds out what each block asks.
-    fn ask(
-        &mut self,
-        cfg: &Cfg,
-        questions: &mut Vec<Question>,
-        thread: &mut ThreadWork,
-        regroup: &mut RegroupWork,
-    ) {
+    fn ask(&mut self, cfg: &Cfg, questions: &mut Vec<Question>, regroup: &mut RegroupWork) {
         questions.clear();
         questions.resize(cfg.blocks.len(), Question::default());
         for &id in &self.flow.post {
             questions[id.index()] = Question::of(&mut self.values, id, &cfg.block(id).term);
         }
-        thread.resize(self.values.len());
         regroup.resize(self.values.len());
     }
 
@@ -169,18 +163,18 @@ impl State<'_> {
     fn instructions(&mut self, cfg: &mut Cfg) {
         loop {
             self.flow.update(cfg);
-            let mut changed =
+            let mut again =
                 self.pass(cfg, "fold", |cfg, flow, values| fold::fold_insns(cfg, flow, values));
-            changed |= self
+            again |= self
                 .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
-            changed |=
+            again |=
                 self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
-            changed |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
+            again |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
                 peephole::shorten_insns(cfg, flow, values)
             });
-            changed |=
+            again |=
                 self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
-            if !changed {
+            if !again {
                 break;
             }
         }

@@ -12,18 +12,23 @@ const STEPS: usize = 1 << 16;
 
 /// Leads every edge as far as the tests on its way are decided by the edges that dominate it. Each
 /// change moves an edge to a block nearer to the end, so repetition comes to an end.
+///
+/// Edges near the end of the program come first: so an edge passes in one step what the edges
+/// behind it have passed.
 pub(super) fn thread_edges(
     cfg: &mut Cfg,
     flow: &Flow,
     questions: &[Question],
     work: &mut ThreadWork,
 ) -> bool {
-    work.dominators.update(cfg, flow);
-    work.stack.clear();
     let steps = STEPS + STEPS_PER_BLOCK * flow.post.len();
-    let mut walk = Walk { cfg, flow, questions, work, steps, changed: false };
-    walk.run();
-    walk.changed
+    let mut router = Router { cfg, flow, questions, steps, changed: false };
+    if flow.post.len() <= SMALL {
+        thread_small(&mut router);
+    } else {
+        thread_large(&mut router, work);
+    }
+    router.changed
 }
 
 /// Memory that is used again from one round to the next.
@@ -35,79 +40,135 @@ pub(super) struct ThreadWork {
     stack: Vec<Visit>,
 }
 
-impl ThreadWork {
-    /// Makes room for so many value numbers.
-    pub fn resize(&mut self, numbers: usize) {
-        self.facts.reset(numbers);
+/// So many blocks have their edges in the bits of one word.
+const SMALL: usize = 64;
+
+/// The dominating edges of every block as a set: an edge is bit `2 * place` (true) or the next one
+/// (false), with the block's place in postorder.
+fn thread_small(router: &mut Router) {
+    let Router { cfg, flow, questions, .. } = router;
+    let count = flow.post.len();
+    let mut dominators = [u128::MAX; SMALL];
+    let mut same_value = [0u128; SMALL];
+    dominators[count - 1] = 0;
+    for (place, &id) in flow.post.iter().enumerate().rev() {
+        let value = questions[id.index()].value;
+        for (other, &other_id) in flow.post.iter().enumerate() {
+            if questions[other_id.index()].value == value {
+                same_value[place] |= 3 << (2 * other);
+            }
+        }
+        for (edge, next) in (2 * place..).zip(successors(&cfg.block(id).term)) {
+            dominators[flow.of(next).place as usize] &= dominators[place] | 1 << edge;
+        }
+    }
+    for place in 0..count {
+        let id = router.flow.post[place];
+        let edges = successors(&router.cfg.block(id).term).count();
+        for edge in 0..edges {
+            let known = dominators[place] | 1 << (2 * place + edge);
+            router.edge(id, edge == 0, |router, question, at| {
+                let mut related = known & same_value[router.flow.of(at).place as usize];
+                while related != 0 {
+                    let fact = related.trailing_zeros() as usize;
+                    related &= related - 1;
+                    let learnt = &router.questions[router.flow.post[fact / 2].index()];
+                    let answer = question.follows(router.cfg, learnt, fact % 2 == 0);
+                    if answer.is_some() {
+                        return answer;
+                    }
+                }
+                None
+            });
+        }
     }
 }
 
-pub(super) enum Visit {
+#[derive(Clone, Copy)]
+enum Visit {
     /// A node of the dominator tree.
     Enter(Node),
     /// Everything that an edge dominates has been seen; the mark is where its facts begin.
     Leave(Node, usize),
 }
 
-struct Walk<'a> {
+/// Visits the dominator tree depth first, with the facts that hold at each edge.
+fn thread_large(router: &mut Router, work: &mut ThreadWork) {
+    work.dominators.update(router.cfg, router.flow);
+    let numbers = router.questions.iter().map(Question::highest).max().unwrap_or(0) as usize + 1;
+    work.facts.reset(numbers);
+    let ThreadWork { dominators, facts, stack } = work;
+    stack.clear();
+    stack.push(Visit::Enter(block_node(router.cfg.root)));
+    while let Some(visit) = stack.pop() {
+        match visit {
+            Visit::Leave(edge, mark) => {
+                let id = BlockId(edge / 3);
+                router.edge(id, edge % 3 == 1, |r, question, _| facts.answer(r.cfg, question));
+                facts.rewind(mark);
+            }
+            Visit::Enter(node) => {
+                let id = BlockId(node / 3);
+                if node % 3 == 0 {
+                    let edges = successors(&router.cfg.block(id).term).count() as u32;
+                    stack.extend((1..=edges).map(|edge| Visit::Enter(node + edge)));
+                } else {
+                    stack.push(Visit::Leave(node, facts.mark()));
+                    let question = &router.questions[id.index()];
+                    if question.is_some() {
+                        facts.learn(question, node % 3 == 1);
+                    }
+                }
+                // In program order, so that the last is on top.
+                stack.extend(dominators.children(node).map(|id| Visit::Enter(block_node(id))));
+            }
+        }
+    }
+}
+
+/// Moves edges.
+struct Router<'a> {
     cfg: &'a mut Cfg,
     flow: &'a Flow,
     questions: &'a [Question],
-    work: &'a mut ThreadWork,
     steps: usize,
     changed: bool,
 }
 
-impl Walk<'_> {
-    /// Visits the dominator tree depth first, with the facts that hold at each edge. The end of the
-    /// program comes first: so an edge passes in one step what the edges behind it have passed.
-    fn run(&mut self) {
-        self.work.stack.push(Visit::Enter(block_node(self.cfg.root)));
-        while let Some(visit) = self.work.stack.pop() {
-            let ThreadWork { dominators, facts, stack } = &mut *self.work;
-            match visit {
-                Visit::Leave(edge, mark) => {
-                    self.edge(BlockId(edge / 3), edge % 3 == 1);
-                    self.work.facts.rewind(mark);
-                }
-                Visit::Enter(node) => {
-                    let id = BlockId(node / 3);
-                    if node % 3 == 0 {
-                        let edges = successors(&self.cfg.block(id).term).count() as u32;
-                        stack.extend((1..=edges).map(|edge| Visit::Enter(node + edge)));
-                    } else {
-                        stack.push(Visit::Leave(node, facts.mark()));
-                        let question = &self.questions[id.index()];
-                        if question.is_some() {
-                            facts.learn(question, node % 3 == 1);
-                        }
-                    }
-                    // In program order, so that the last is on top.
-                    let below = dominators.children(node);
-                    stack.extend(below.map(|id| Visit::Enter(block_node(id))));
-                }
-            }
-        }
-    }
-
-    /// Moves the target of an edge as far as what is known there decides.
-    fn edge(&mut self, id: BlockId, taken: bool) {
-        let mut term = self.cfg.block(id).term;
-        let target = match &mut term {
+impl Router<'_> {
+    /// Moves the target of an edge as far as `answer` decides the tests of blocks.
+    fn edge(
+        &mut self,
+        id: BlockId,
+        taken: bool,
+        answer: impl Fn(&Self, &Question, BlockId) -> Option<bool>,
+    ) {
+        let old = match self.cfg.block(id).term {
             Term::If { jt, .. } if taken => jt,
             Term::If { jf, .. } => jf,
             Term::Goto(to) => to,
             Term::Ret(_) => return,
         };
-        let destination = self.destination(*target);
-        self.changed |= destination != *target;
-        *target = destination;
-        self.cfg.blocks[id.index()].term = term;
+        let new = self.destination(old, answer);
+        if new == old {
+            return;
+        }
+        self.changed = true;
+        match &mut self.cfg.blocks[id.index()].term {
+            Term::If { jt, .. } if taken => *jt = new,
+            Term::If { jf, .. } => *jf = new,
+            Term::Goto(to) => *to = new,
+            Term::Ret(_) => {}
+        }
     }
 
     /// The farthest block that an edge to `target` may go to instead: every test between is
     /// decided, and nothing computed between is read there.
-    fn destination(&mut self, target: BlockId) -> BlockId {
+    fn destination(
+        &mut self,
+        target: BlockId,
+        answer: impl Fn(&Self, &Question, BlockId) -> Option<bool>,
+    ) -> BlockId {
         let mut best = target;
         let mut at = target;
         let mut skipped: Regs = 0;
@@ -119,13 +180,11 @@ impl Walk<'_> {
                 Term::Ret(_) => break,
                 Term::Goto(to) => to,
                 Term::If { jt, jf, .. } if jt == jf => jt,
-                Term::If { jt, jf, .. } => {
-                    match self.work.facts.answer(self.cfg, &self.questions[at.index()]) {
-                        Some(true) => jt,
-                        Some(false) => jf,
-                        None => break,
-                    }
-                }
+                Term::If { jt, jf, .. } => match answer(self, &self.questions[at.index()], at) {
+                    Some(true) => jt,
+                    Some(false) => jf,
+                    None => break,
+                },
             };
             self.steps -= 1;
             skipped |= self.flow.of(at).written;
