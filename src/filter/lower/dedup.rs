@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::Lowerer;
 use crate::filter::cond::{Cond, CondId, CondTree};
 
-/// Groups up to this size need no map.
+/// Groups up to this size are not looked through.
 const SMALL: usize = 8;
 
 /// Hashes of nodes by structure, filled on demand.
@@ -118,22 +118,15 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
 /// Operands of a group by hash.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The first few.
-    list: Vec<(u64, CondId)>,
-    /// The others.
+    /// The first few, which may repeat each other.
+    first: Vec<CondId>,
+    /// All, once there are more.
     map: HashMap<u64, CondId>,
 }
 
 impl Seen {
     /// The operand with that hash; without one, remembers the new one.
     fn earlier(&mut self, hash: u64, term: CondId) -> Option<CondId> {
-        if let Some(&(_, earlier)) = self.list.iter().find(|(known, _)| *known == hash) {
-            return Some(earlier);
-        }
-        if self.list.len() < SMALL {
-            self.list.push((hash, term));
-            return None;
-        }
         let known = *self.map.entry(hash).or_insert(term);
         (known != term).then_some(known)
     }
@@ -142,6 +135,17 @@ impl Seen {
 impl Lowerer<'_> {
     /// Whether an operand repeats an earlier one: when that one did not decide, neither will it.
     pub(super) fn repeats(&mut self, seen: &mut Seen, term: CondId) -> bool {
+        // Short groups are left to the optimizer.
+        if seen.first.len() < SMALL {
+            seen.first.push(term);
+            return false;
+        }
+        if seen.map.is_empty() {
+            for at in 0..seen.first.len() {
+                let hash = self.hashes.of(&self.tree, seen.first[at]);
+                seen.earlier(hash, seen.first[at]);
+            }
+        }
         let hash = self.hashes.of(&self.tree, term);
         let earlier = seen.earlier(hash, term);
         earlier.is_some_and(|earlier| same(&self.tree, earlier, term))
