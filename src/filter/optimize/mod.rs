@@ -97,25 +97,25 @@ impl State<'_> {
     /// Moves branches and blocks.
     fn branches(&mut self, cfg: &mut Cfg) {
         let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
-        let mut questions = Vec::with_capacity(cfg.blocks.len());
-        let mut regrouped_before = false;
+        let mut questions = Vec::new();
         self.analyse(cfg);
         if self.pass(cfg, "join", gotos_pass) {
             self.analyse(cfg);
         }
-        let mut stale = true;
+        self.tests(cfg);
+        self.ask(cfg, &mut questions, &mut regroup);
+        let mut first = true;
         loop {
-            let mut known = false;
-            if stale {
-                known = self.tests(cfg);
-                self.ask(cfg, &mut questions, &mut regroup);
-            }
             let threaded = self.pass(cfg, "thread", |cfg, flow, _| {
                 thread::thread_edges(cfg, flow, &questions, &mut thread)
             });
-            known |= threaded;
+            // Threading is what brings this to an end: without it regrouping happens once.
+            if !threaded && !first {
+                break;
+            }
+            first = false;
             // Blocks that load all that they test test the same value wherever they stand.
-            stale = !self.flow.self_contained;
+            let stale = !self.flow.self_contained;
             if threaded && stale {
                 self.analyse(cfg);
                 self.ask(cfg, &mut questions, &mut regroup);
@@ -125,20 +125,22 @@ impl State<'_> {
             let regrouped = self.pass(cfg, "regroup", |cfg, flow, _| {
                 regroup::regroup_chains(cfg, flow, &mut questions, &mut regroup)
             });
-            // Threading is what brings this to an end, so regrouping may not go on without it.
-            if !known && (!regrouped || regrouped_before) {
+            if !threaded && !regrouped {
                 break;
             }
-            regrouped_before = !known;
             if stale {
                 self.analyse(cfg);
+                self.tests(cfg);
+                self.ask(cfg, &mut questions, &mut regroup);
             }
         }
-        self.pass(cfg, "join", gotos_pass);
+        if self.pass(cfg, "join", gotos_pass) {
+            self.flow.update(cfg);
+        }
     }
 
     /// Simplifies tests; analyses anew if there was anything to do.
-    fn tests(&mut self, cfg: &mut Cfg) -> bool {
+    fn tests(&mut self, cfg: &mut Cfg) {
         let mut changed =
             self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
         changed |=
@@ -146,7 +148,6 @@ impl State<'_> {
         if changed {
             self.analyse(cfg);
         }
-        changed
     }
 
     /// Finds out what each block asks.
@@ -162,7 +163,6 @@ impl State<'_> {
     /// Shortens the blocks.
     fn instructions(&mut self, cfg: &mut Cfg) {
         loop {
-            self.flow.update(cfg);
             let mut again =
                 self.pass(cfg, "fold", |cfg, flow, values| fold::fold_insns(cfg, flow, values));
             again |= self
@@ -177,13 +177,13 @@ impl State<'_> {
             if !again {
                 break;
             }
+            self.flow.update(cfg);
         }
     }
 
     /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
     /// keeps both.
     fn tails(&mut self, cfg: &mut Cfg, loads: Loads) {
-        self.flow.update(cfg);
         loop {
             self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow));
             if !self.pass(cfg, "drop tests", |cfg, flow, _| gotos::drop_tests(cfg, flow)) {

@@ -131,6 +131,7 @@ impl Values {
         };
         self.regs = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
         self.defs.clear();
+        self.defs.reserve(2 * (cfg.insns.len() + cfg.blocks.len()) + 8);
         self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: 0 });
         self.table.clear();
         // Every instruction makes at most two new numbers, every test two.
