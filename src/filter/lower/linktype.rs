@@ -195,7 +195,7 @@ impl Lowerer<'_> {
             }
             _ if proto <= ETHERMTU => {
                 let is_llc = self.ether_is_llc()?;
-                let sap = self.dsap(proto)?;
+                let sap = self.dsap(Base::LinkType, 2, proto)?;
                 Ok(self.and(is_llc, sap))
             }
             _ => self.eq(Base::LinkType, 0, Size::H, proto),
@@ -228,7 +228,7 @@ impl Lowerer<'_> {
             }
             _ if proto <= ETHERMTU => {
                 let is_llc = self.eq(Base::LinkType, 0, Size::H, SLL_802_2)?;
-                let sap = self.dsap(proto)?;
+                let sap = self.dsap(Base::Llc, 0, proto)?;
                 Ok(self.and(is_llc, sap))
             }
             _ => self.eq(Base::LinkType, 0, Size::H, proto),
@@ -240,16 +240,16 @@ impl Lowerer<'_> {
             llc::ISONS | llc::IP | llc::NETBEUI => self.eq(Base::Llc, 0, Size::H, sap_pair(proto)),
             llc::IPX => self.eq(Base::Llc, 0, Size::B, llc::IPX),
             ethertype::ATALK => self.snap(snap_org(proto), proto),
-            _ if proto <= ETHERMTU => self.dsap(proto),
+            _ if proto <= ETHERMTU => self.dsap(Base::Llc, 0, proto),
             _ => self.eq(Base::Llc, 6, Size::H, proto),
         }
     }
 
-    fn dsap(&mut self, sap: u32) -> Lowered {
+    fn dsap(&mut self, base: Base, offset: u32, sap: u32) -> Lowered {
         if sap > 0xff {
             return Err(LowerError::LlcDsap(sap));
         }
-        self.eq(Base::Llc, 0, Size::B, sap)
+        self.eq(base, offset, Size::B, sap)
     }
 
     /// An LLC and SNAP header with an organization code and a protocol.
