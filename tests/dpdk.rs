@@ -6,6 +6,7 @@ mod dpdk {
     mod filters;
     mod live;
     mod ports;
+    mod programs;
     pub mod setup;
     mod tcpdump;
 }

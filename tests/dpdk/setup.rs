@@ -5,27 +5,57 @@ use pcap::timestamp::Precision;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// Where a `libpcap-dpdk.so` lies, for `PCAP_PLUGIN_DIR`; `None` where it was not built.
+/// Where a `libpcap-dpdk.so` lies, for `PCAP_PLUGIN_DIR`: `OXPCAP_LIB_DIR` (`stage/lib`), or
+/// what cargo built; `None` where there is none.
 pub fn plugin_dir() -> Option<&'static Path> {
     static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
     DIR.get_or_init(|| {
-        let exe = std::env::current_exe().ok()?;
-        let built = exe.parent()?.parent()?.join("libpcap_dpdk.so");
-        if !built.exists() {
-            eprintln!("SKIPPED: {} is missing; run \"make dpdk\"", built.display());
+        let dir = match std::env::var_os("OXPCAP_LIB_DIR") {
+            Some(staged) => PathBuf::from(staged),
+            None => linked()?,
+        };
+        if !dir.join("libpcap-dpdk.so").exists() {
+            eprintln!("SKIPPED: {} has no libpcap-dpdk.so", dir.display());
             return None;
         }
-        let dir = exe.parent()?.parent()?.join("plugins");
-        std::fs::create_dir_all(&dir).ok()?;
-        // Several test programs may do this at once: link under a name of our own, then rename.
-        let own = dir.join(format!("link-{}", std::process::id()));
-        std::os::unix::fs::symlink(&built, &own).ok()?;
-        std::fs::rename(&own, dir.join("libpcap-dpdk.so")).ok()?;
         // SAFETY: set once, before any test of this program reads or sets variables.
         unsafe { std::env::set_var("PCAP_PLUGIN_DIR", &dir) };
         Some(dir)
     })
     .as_deref()
+}
+
+/// A directory of links to what cargo built, under the names that are looked for.
+fn linked() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    let target = exe.parent()?.parent()?;
+    let dir = target.join("plugins");
+    std::fs::create_dir_all(&dir).ok()?;
+    for (built, name) in [("libpcap_dpdk.so", "libpcap-dpdk.so"), ("libpcap.so", "libpcap.so.0.8")]
+    {
+        let built = target.join(built);
+        if !built.exists() {
+            eprintln!("SKIPPED: {} is missing; \"cargo build -p oxpcap-dpdk\"", built.display());
+            return None;
+        }
+        // Several test programs may do this at once: link under a name of our own, then rename.
+        let own = dir.join(format!("{name}-{}", std::process::id()));
+        std::os::unix::fs::symlink(&built, &own).ok()?;
+        std::fs::rename(&own, dir.join(name)).ok()?;
+    }
+    Some(dir)
+}
+
+/// A directory where this library is `libpcap.so.0.8` and the plug-in lies beside it; `None`,
+/// loudly, where they or tcpdump lack.
+pub fn library_dir() -> Option<PathBuf> {
+    let dir = plugin_dir()?;
+    let tcpdump = std::process::Command::new("tcpdump").arg("--version").output();
+    if !dir.join("libpcap.so.0.8").exists() || tcpdump.is_err() {
+        eprintln!("SKIPPED: needs tcpdump and libpcap.so.0.8 in {}", dir.display());
+        return None;
+    }
+    Some(dir.to_owned())
 }
 
 pub fn config(device: &str) -> Config {

@@ -1,27 +1,11 @@
 //! The system's tcpdump, unchanged, with this library in place of libpcap.
 
 use super::live::Namespace;
-use super::setup::{TempFile, plugin_dir};
-use std::path::PathBuf;
+use super::setup::{TempFile, library_dir};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/data/mixed.pcap");
-
-/// A directory where this library is `libpcap.so.0.8`; `None`, loudly, where it or tcpdump lacks.
-fn library_dir() -> Option<PathBuf> {
-    let plugins = plugin_dir()?;
-    let built = plugins.parent()?.join("libpcap.so");
-    let tcpdump = Command::new("tcpdump").arg("--version").output();
-    if !built.exists() || tcpdump.is_err() {
-        eprintln!("SKIPPED: needs tcpdump and {}", built.display());
-        return None;
-    }
-    let own = plugins.join(format!("core-{}", std::process::id()));
-    std::os::unix::fs::symlink(&built, &own).ok()?;
-    std::fs::rename(&own, plugins.join("libpcap.so.0.8")).ok()?;
-    Some(plugins.to_owned())
-}
 
 /// Starts tcpdump on a device; returns when it listens.
 fn listening(namespace: Option<&str>, device: &str, filter: &str, out: &TempFile) -> Child {

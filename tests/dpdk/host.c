@@ -1,0 +1,100 @@
+/*
+ * A program that runs DPDK itself: port 0 started, port 1 left alone. Opens both through libpcap,
+ * the second one again and again, and checks what it gets. Prints "ok".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pcap/pcap.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#define CHECK(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "%d: %s\n", __LINE__, #condition); \
+			exit(1); \
+		} \
+	} while (0)
+
+static void start_port(uint16_t port)
+{
+	struct rte_eth_conf conf;
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("own", 4095, 0, 0,
+	    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+
+	memset(&conf, 0, sizeof(conf));
+	CHECK(pool != NULL);
+	CHECK(rte_eth_dev_configure(port, 1, 1, &conf) == 0);
+	CHECK(rte_eth_rx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL, pool) == 0);
+	CHECK(rte_eth_tx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL) == 0);
+	CHECK(rte_eth_dev_start(port) == 0);
+}
+
+static pcap_t *activated(const char *name, int *status)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	pcap_t *p = pcap_create(name, error);
+
+	CHECK(p != NULL);
+	CHECK(pcap_set_timeout(p, 100) == 0 && pcap_set_snaplen(p, 262144) == 0);
+	*status = pcap_activate(p);
+	return p;
+}
+
+static void read_one(pcap_t *p, unsigned int len)
+{
+	struct pcap_pkthdr *header;
+	const unsigned char *bytes;
+
+	CHECK(pcap_next_ex(p, &header, &bytes) == 1);
+	CHECK(header->len == len && header->caplen == len);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned char frame[60] = { 0 };
+	int status;
+
+	CHECK(rte_eal_init(argc, argv) > 0);
+	start_port(0);
+
+	/* Running: joined, left as it is, not for sending. */
+	pcap_t *p = activated("dpdk:0", &status);
+	CHECK(status == PCAP_WARNING && strstr(pcap_geterr(p), "run by this program") != NULL);
+	read_one(p, 64);
+	CHECK(pcap_sendpacket(p, frame, sizeof(frame)) != 0);
+	pcap_close(p);
+	struct rte_mbuf *m;
+	CHECK(rte_eth_rx_burst(0, 0, &m, 1) == 1);
+	rte_pktmbuf_free(m);
+
+	/* Not running: ours while it is open, there again afterwards. */
+	for (int i = 0; i < 20; i++) {
+		p = activated("dpdk:net_null1", &status);
+		CHECK(status >= 0);
+		read_one(p, 70);
+		CHECK(pcap_sendpacket(p, frame, sizeof(frame)) == 0);
+		pcap_close(p);
+	}
+
+	/* Plugged in beside the program's own. */
+	p = activated("dpdk:net_null7,size=80", &status);
+	CHECK(status >= 0);
+	read_one(p, 80);
+	pcap_close(p);
+	uint16_t port;
+	CHECK(rte_eth_dev_get_port_by_name("net_null7", &port) != 0);
+
+	/* A queue that the program does not have, and a tap, which needs its own process. */
+	p = activated("dpdk:0@3", &status);
+	CHECK(status < 0);
+	pcap_close(p);
+	p = activated("dpdk-pdump:nosuch/0", &status);
+	CHECK(status < 0);
+	pcap_close(p);
+	puts("ok");
+	return 0;
+}
