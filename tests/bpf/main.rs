@@ -7,7 +7,7 @@ mod table;
 
 use generate::{Generator, Rng};
 use oracle::Oracle;
-use pcap::bpf::{self, Aux, Filter, Insn, Preference, Program, op};
+use pcap::bpf::{self, Aux, Burst, Filter, Insn, Preference, Program, op};
 
 /// Runs a program through the engines of this process and checks that they agree.
 fn verdict(engines: &Engines, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
@@ -86,6 +86,7 @@ fn random_programs_on_random_packets() {
             .iter()
             .map(|(bytes, wirelen)| verdict(&engines, bytes, *wirelen, &Aux::NONE))
             .collect();
+        check_burst(&engines, &packets);
         accepted += ours.iter().filter(|&&verdict| verdict != 0).count() as u64;
         if has_wide_shift(&insns) {
             continue;
@@ -96,6 +97,28 @@ fn random_programs_on_random_packets() {
     }
     // A generator whose programs all reject would prove little.
     assert!(accepted > PROGRAMS * PACKETS as u64 / 5, "{accepted}");
+}
+
+/// Bursts, native and not, accept what single runs accept.
+fn check_burst(engines: &Engines, packets: &[(Vec<u8>, u32)]) {
+    let starts: Vec<_> = packets.iter().map(|(bytes, _)| bytes.as_ptr()).collect();
+    let lens: Vec<_> = packets.iter().map(|(bytes, _)| bytes.len() as u32).collect();
+    // SAFETY: addresses and lengths of slices that live.
+    let burst = unsafe { Burst::new(&starts, &lens) };
+    for filter in [&engines.native, &engines.decoded] {
+        let mut mask = [u64::MAX; 3];
+        let count = filter.run_burst(burst, &mut mask);
+        let mut accepted = 0;
+        for bit in 0..192 {
+            let expected = packets.get(bit).is_some_and(|(bytes, _)| {
+                engines.decoded.run(bytes, bytes.len() as u32, &Aux::NONE) != 0
+            });
+            accepted += u32::from(expected);
+            let got = mask[bit / 64] >> (bit % 64) & 1 == 1;
+            assert_eq!(got, expected, "{bit}\n{}", listing(engines.program.insns()));
+        }
+        assert_eq!(count, accepted);
+    }
 }
 
 /// Programs that a thread runs again and again, compiled meanwhile, and changed under way.

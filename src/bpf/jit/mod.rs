@@ -3,9 +3,13 @@
 //! [`Code`] is the seam: what makes the bytes (one file per architecture) knows nothing of the
 //! memory they run in, and the other way round.
 
+mod burst;
 mod code_buffer;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+
+pub use burst::Burst;
+pub(super) use burst::BurstCode;
 
 use super::analysis::Analysis;
 use super::{Aux, Insn};
@@ -28,7 +32,7 @@ impl Code {
     /// Compiles a strictly valid program; `None` where this machine has no code generator, the
     /// system refuses executable memory, or the user switched it off.
     pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
-        Some(Self { buffer: generate(insns, Guard::None)? })
+        Some(Self { buffer: generate(insns, Form::Single)? })
     }
 
     /// Runs the program: see [`interpret`](super::interpret).
@@ -64,7 +68,7 @@ type GuardedEntry = unsafe extern "C" fn(*const u8, usize, u32, *const Insn) -> 
 impl GuardedCode {
     /// As [`Code::compile`].
     pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
-        Some(Self { buffer: generate(insns, Guard::Program)?, len: insns.len() })
+        Some(Self { buffer: generate(insns, Form::Guarded)?, len: insns.len() })
     }
 
     /// Runs the program that `insns` are now, without ancillary data, on a packet; `None` when it
@@ -84,28 +88,32 @@ impl GuardedCode {
     }
 }
 
-/// Whether code checks on every run that its program has not changed.
+/// What function is generated.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Guard {
-    None,
-    Program,
+enum Form {
+    /// For one packet: [`Code`].
+    Single,
+    /// For one packet, as long as the program has not changed: [`GuardedCode`].
+    Guarded,
+    /// For many packets: [`BurstCode`].
+    Burst,
 }
 
-fn generate(insns: &[Insn], guard: Guard) -> Option<CodeBuffer> {
+fn generate(insns: &[Insn], form: Form) -> Option<CodeBuffer> {
     if !enabled() {
         return None;
     }
-    let bytes = assemble(insns, &Analysis::new(insns), guard)?;
+    let bytes = assemble(insns, &Analysis::new(insns), form)?;
     CodeBuffer::new(&bytes).ok()
 }
 
 #[cfg(target_arch = "x86_64")]
-fn assemble(insns: &[Insn], analysis: &Analysis, guard: Guard) -> Option<Vec<u8>> {
-    x86_64::assemble(insns, analysis, guard)
+fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
+    x86_64::assemble(insns, analysis, form)
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn assemble(_: &[Insn], _: &Analysis, _: Guard) -> Option<Vec<u8>> {
+fn assemble(_: &[Insn], _: &Analysis, _: Form) -> Option<Vec<u8>> {
     None
 }
 

@@ -10,10 +10,13 @@
 //! | r11      | ancillary data, or the program to compare with |
 //! | rcx, rdx, r10 | free                                    |
 //!
+//! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
+//! how many are left, in r13 the packet's bit, in r14 the bits of those accepted.
+//!
 //! Scratch memory and loop fuel lie in the red zone. A bounds check is left out where every path
 //! has already loaded as far.
 
-use super::Guard;
+use super::Form;
 use crate::bpf::analysis::{Analysis, State, bytes_needed, size, targets};
 use crate::bpf::{Aux, Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -23,8 +26,8 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 const FUEL: i32 = -72;
 
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
-pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, guard: Guard) -> Option<Vec<u8>> {
-    let mut assembler = Assembler::new(insns, guard);
+pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
+    let mut assembler = Assembler::new(insns, form);
     assembler.prologue(insns, analysis);
     for (index, insn) in insns.iter().enumerate() {
         let state = analysis.before(index);
@@ -34,9 +37,7 @@ pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, guard: Guard) -> Opt
             assembler.emit(index, insn, state);
         }
     }
-    let (ops, fail, stale) = (&mut assembler.ops, assembler.fail, assembler.stale);
-    dynasm!(ops ; .arch x64 ; =>fail ; xor eax, eax ; ret);
-    dynasm!(ops ; .arch x64 ; =>stale ; mov eax, 1 ; shl rax, 32 ; ret);
+    assembler.epilogue();
     assembler.ops.finalize().ok()
 }
 
@@ -48,7 +49,10 @@ struct Assembler {
     fail: DynamicLabel,
     /// Says that the program is another one.
     stale: DynamicLabel,
-    guard: Guard,
+    /// Of the loop over a burst: its head, and where a packet is accepted.
+    next_packet: DynamicLabel,
+    accept: DynamicLabel,
+    form: Form,
 }
 
 /// What a conditional jump looks at, x86's names.
@@ -87,9 +91,9 @@ enum Address {
 }
 
 impl Assembler {
-    fn new(insns: &[Insn], guard: Guard) -> Self {
+    fn new(insns: &[Insn], form: Form) -> Self {
         let mut ops = VecAssembler::new(0);
-        let (fail, stale) = (ops.new_dynamic_label(), ops.new_dynamic_label());
+        let [fail, stale, next_packet, accept] = [(); 4].map(|()| ops.new_dynamic_label());
         let mut labels = vec![None; insns.len()];
         for (index, insn) in insns.iter().enumerate() {
             if op::class(insn.code) == op::JMP {
@@ -98,7 +102,7 @@ impl Assembler {
                 }
             }
         }
-        Self { ops, labels, fail, stale, guard }
+        Self { ops, labels, fail, stale, next_packet, accept, form }
     }
 
     fn define(&mut self, index: usize) {
@@ -108,13 +112,19 @@ impl Assembler {
     }
 
     fn prologue(&mut self, insns: &[Insn], analysis: &Analysis) {
+        if self.form == Form::Burst {
+            self.begin_burst();
+        }
         let ops = &mut self.ops;
         dynasm!(ops ; .arch x64 ; xor eax, eax ; xor r8d, r8d);
         let asks = |wanted: fn(&Insn) -> bool| insns.iter().any(wanted);
         if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
-            dynasm!(ops ; .arch x64 ; mov r9d, edx);
+            match self.form {
+                Form::Burst => dynasm!(ops ; .arch x64 ; mov r9d, [rbp]),
+                _ => dynasm!(ops ; .arch x64 ; mov r9d, edx),
+            }
         }
-        if self.guard == Guard::Program || asks(is_ancillary) {
+        if self.form == Form::Guarded || (self.form == Form::Single && asks(is_ancillary)) {
             dynasm!(ops ; .arch x64 ; mov r11, rcx);
         }
         if has_backward_jump(insns) {
@@ -125,9 +135,72 @@ impl Assembler {
         }
     }
 
+    /// Saves the loop's registers; from `next_packet` on, everything is done for each packet.
+    fn begin_burst(&mut self) {
+        let next_packet = self.next_packet;
+        dynasm!(self.ops
+            ; .arch x64
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14
+            ; mov rbx, rdi
+            ; mov rbp, rsi
+            ; mov r12, rdx
+            ; mov r13d, 1
+            ; xor r14d, r14d
+            ; =>next_packet
+            ; mov rdi, [rbx]
+            ; mov esi, [rbp]
+            ; test rdi, rdi
+            ; cmovz esi, edi
+        );
+    }
+
+    /// What all ways out lead to.
+    fn epilogue(&mut self) {
+        let (ops, fail, stale) = (&mut self.ops, self.fail, self.stale);
+        let (next_packet, accept) = (self.next_packet, self.accept);
+        match self.form {
+            Form::Single => dynasm!(ops ; .arch x64 ; =>fail ; xor eax, eax ; ret),
+            Form::Guarded => dynasm!(ops
+                ; .arch x64
+                ; =>fail ; xor eax, eax ; ret
+                ; =>stale ; mov eax, 1 ; shl rax, 32 ; ret
+            ),
+            Form::Burst => dynasm!(ops
+                ; .arch x64
+                ; =>accept
+                ; or r14, r13
+                ; =>fail
+                ; add rbx, 8
+                ; add rbp, 4
+                ; add r13, r13
+                ; dec r12
+                ; jnz =>next_packet
+                ; mov rax, r14
+                ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+                ; ret
+            ),
+        }
+    }
+
+    fn ret(&mut self, insn: &Insn) {
+        let (ops, fail, accept) = (&mut self.ops, self.fail, self.accept);
+        match (self.form, insn.code == op::RET | op::K) {
+            (Form::Burst, true) if insn.k == 0 => dynasm!(ops ; .arch x64 ; jmp =>fail),
+            (Form::Burst, true) => dynasm!(ops ; .arch x64 ; jmp =>accept),
+            (Form::Burst, false) => {
+                dynasm!(ops ; .arch x64 ; test eax, eax ; jz =>fail ; jmp =>accept);
+            }
+            (_, true) => {
+                self.set_accumulator(insn.k);
+                dynasm!(self.ops ; .arch x64 ; ret);
+            }
+            (_, false) => dynasm!(ops ; .arch x64 ; ret),
+        }
+    }
+
     /// The guard of [`GuardedCode`](super::GuardedCode).
     fn check_unchanged(&mut self, index: usize, insn: &Insn) {
-        if self.guard == Guard::Program {
+        if self.form == Form::Guarded {
             let (offset, stale) = ((index * size_of::<Insn>()) as i32, self.stale);
             dynasm!(self.ops
                 ; .arch x64
@@ -161,12 +234,7 @@ impl Assembler {
             op::ALU if op::src(code) == op::X => self.arithmetic_x(code),
             op::ALU => self.arithmetic_k(code, k),
             op::JMP => self.jump(index, insn),
-            op::RET => {
-                if code == op::RET | op::K {
-                    self.set_accumulator(k);
-                }
-                dynasm!(self.ops ; .arch x64 ; ret);
-            }
+            op::RET => self.ret(insn),
             _ if code == op::MISC | op::TAX => dynasm!(ops ; .arch x64 ; mov r8d, eax),
             _ => dynasm!(ops ; .arch x64 ; mov eax, r8d),
         }
@@ -261,7 +329,7 @@ impl Assembler {
 
     fn load_ancillary(&mut self, k: u32) {
         let fail = self.fail;
-        let Some(slot) = aux::slot(k).filter(|_| self.guard == Guard::None) else {
+        let Some(slot) = aux::slot(k).filter(|_| self.form == Form::Single) else {
             return dynasm!(self.ops ; .arch x64 ; jmp =>fail);
         };
         let (known, value) = (Aux::KNOWN_OFFSET as i32, (Aux::VALUES_OFFSET + 4 * slot) as i32);
