@@ -1,6 +1,7 @@
 //! Savefiles against the system's libpcap.
 
 mod clients;
+mod generated;
 mod linktypes;
 mod mutants;
 mod read;

@@ -5,17 +5,21 @@ use crate::support::{TempFile, pcaps, read_file};
 use oracle::{FileContents, Oracle};
 
 /// Deterministic numbers (xorshift64*).
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         (self.next() >> 33) as usize % n.max(1)
     }
 }
@@ -87,7 +91,7 @@ fn differs_on_purpose(
 #[test]
 fn damaged_files_give_the_same_packets_and_errors() {
     let mut oracle = Oracle::start();
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Random::new(0x9e37_79b9_7f4a_7c15);
     let (mut files, mut errors, mut purpose) = (0, 0, 0);
     let rounds = if std::env::var_os("OXPCAP_MORE_MUTANTS").is_some() { 400 } else { 20 };
     for path in pcaps() {
