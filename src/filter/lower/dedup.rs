@@ -1,6 +1,6 @@
 //! Operands that say the same thing twice.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Lowerer;
@@ -121,7 +121,7 @@ pub(super) struct Seen {
     /// The first few, which may repeat each other.
     first: Vec<CondId>,
     /// All, once there are more.
-    map: HashMap<u64, CondId>,
+    map: BTreeMap<u64, CondId>,
 }
 
 impl Seen {

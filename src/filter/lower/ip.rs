@@ -21,7 +21,7 @@ pub(super) struct V4 {
 }
 
 /// Which fields of which protocol hold IPv4 addresses: ethertype, source, destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct AddrFields {
     pub(super) ethertype: u32,
     pub(super) src: u32,

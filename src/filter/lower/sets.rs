@@ -6,7 +6,7 @@
 //! the verdict on any packet, however truncated. Terms of other kinds keep their places: before
 //! the first term of a kind is evaluated, what is pending of the kinds before it is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use super::Lowerer;
@@ -40,7 +40,7 @@ const FEW_V6: u32 = 64;
 const SET: usize = 3;
 
 /// What terms must have in common to be looked up together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Kind {
     /// State of the layout.
     epoch: u32,
@@ -48,7 +48,7 @@ pub(super) struct Kind {
 }
 
 /// The field that a list is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeyField {
     V4 { protocols: &'static [AddrFields], ends: Ends },
     Port { transport: Option<u32>, ends: Ends },
@@ -57,7 +57,7 @@ pub(super) enum KeyField {
 }
 
 /// Which ends of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Ends {
     Src,
     Dst,
@@ -192,7 +192,7 @@ pub(super) struct Group {
     pub(super) is_and: bool,
     items: Vec<Item>,
     kinds: Vec<Occurrence>,
-    index: HashMap<Kind, u32>,
+    index: BTreeMap<Kind, u32>,
     seen: Seen,
     wide: Vec<Key>,
 }
@@ -203,7 +203,7 @@ impl Group {
             is_and,
             items: Vec::new(),
             kinds: Vec::new(),
-            index: HashMap::new(),
+            index: BTreeMap::new(),
             seen: Seen::default(),
             wide: Vec::new(),
         }
