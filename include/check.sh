@@ -6,13 +6,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=target/headers
 mkdir -p "$out"
+PATH=$PWD/target/tools/bin:$PATH
 
-cbindgen --quiet --config cbindgen.toml --crate oxpcap --output "$out/prototypes.h"
+# "extern" are the C library's functions that the code calls.
+cbindgen --quiet --config cbindgen.toml --crate oxpcap | sed '/^extern/,/;$/d' > "$out/prototypes.h"
 cat > "$out/check.c" << 'C'
 #include <sys/types.h>
 #include <pcap/pcap.h>
 #include <pcap/namedb.h>
 #include <pcap/oxpcap.h>
+#define timeval struct timeval
+#define addrinfo struct addrinfo
 #include "prototypes.h"
 C
 gcc -std=gnu11 -Wall -Wextra -Werror -Iinclude -fsyntax-only "$out/check.c"

@@ -4,7 +4,7 @@ use super::boundary::set_errbuf;
 use super::handle::{Core, pcap_t, run};
 use crate::capture::Direction;
 use crate::error::{Error, status};
-use std::ffi::{c_char, c_int, c_uchar, c_void};
+use std::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
 
 /// `pcap_inject`: sends a frame; the bytes sent, or a negative status.
 ///
@@ -47,12 +47,12 @@ pub unsafe extern "C" fn pcap_sendpacket(
     sent.min(0)
 }
 
-/// `pcap_setdirection`: `PCAP_D_*`.
+/// `pcap_setdirection`: `PCAP_D_*`, of an enumeration that C compilers make unsigned.
 ///
 /// # Safety
 /// `p` is NULL or an open handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pcap_setdirection(p: *mut pcap_t, direction: c_int) -> c_int {
+pub unsafe extern "C" fn pcap_setdirection(p: *mut pcap_t, direction: c_uint) -> c_int {
     let set = |core: &mut Core| {
         let direction = match direction {
             0 => Direction::InOut,
