@@ -40,3 +40,11 @@ pub struct RawPacket {
     /// First of `header.caplen` bytes.
     pub data: *const u8,
 }
+
+impl RawPacket {
+    /// No packet.
+    pub const NONE: Self = Self {
+        header: PacketHeader { ts: Timestamp { sec: 0, frac: 0 }, caplen: 0, len: 0 },
+        data: std::ptr::null(),
+    };
+}

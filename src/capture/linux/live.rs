@@ -64,38 +64,62 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Completes a packet in place; `None` when it is not wanted.
+    /// Completes a packet in place and puts it into `out`; whether it is wanted.
     #[inline]
-    fn present(&self, mut frame: Frame) -> Option<RawPacket> {
+    fn present(&self, frame: &Frame, out: &mut RawPacket) -> bool {
         if !selection::wants(self.direction, &frame.from, self.lo_ifindex) {
-            return None;
+            return false;
         }
+        let plain = self.cooked == Cooked::No
+            && frame.tag.is_none()
+            && !self.userland.applies(self.source.unit())
+            && !selection::is_can(&frame.from);
+        if plain {
+            self.describe(frame, (frame.data, frame.caplen, frame.len), out);
+        }
+        plain || self.complete(frame, out)
+    }
+
+    /// Fills in `out`: address, captured length and length as users see them.
+    #[inline]
+    fn describe(
+        &self,
+        frame: &Frame,
+        (data, caplen, len): (*mut u8, u32, u32),
+        out: &mut RawPacket,
+    ) {
+        let frac = match self.precision {
+            Precision::Micro => frame.nsec / 1000,
+            Precision::Nano => frame.nsec,
+        };
+        let ts = Timestamp { sec: frame.sec, frac: frac.into() };
+        out.header = PacketHeader { ts, caplen: caplen.min(self.snaplen), len };
+        out.data = data;
+    }
+
+    /// The rest of [`Live::present`], for what not every packet needs.
+    fn complete(&self, frame: &Frame, out: &mut RawPacket) -> bool {
         let (mut data, mut caplen, mut len) = (frame.data, frame.caplen, frame.len);
         if selection::is_can(&frame.from) {
-            super::can::to_network_order(&mut frame);
+            super::can::to_network_order(frame);
         }
         if self.cooked != Cooked::No {
-            data = super::ring::prepend_cooked(&frame, self.cooked);
+            data = super::ring::prepend_cooked(frame, self.cooked);
             let header = cooked::header_len(self.cooked) as u32;
             (caplen, len) = (caplen + header, len + header);
         }
         if self.userland.applies(self.source.unit()) {
             let packet = super::ring::bytes(data, caplen.min(self.snaplen));
-            if !self.userland.passes(&frame, packet, len) {
-                return None;
+            if !self.userland.passes(frame, packet, len) {
+                return false;
             }
         }
         if let (Some(tag), Some(at)) = (frame.tag, self.tag_offset.filter(|at| caplen >= *at)) {
             data = super::ring::insert_tag(data, at as usize, tag);
             (caplen, len) = (caplen + TAG_LEN, len + TAG_LEN);
         }
-        let frac = match self.precision {
-            Precision::Micro => frame.nsec / 1000,
-            Precision::Nano => frame.nsec,
-        };
-        let ts = Timestamp { sec: frame.sec, frac: frac.into() };
-        let header = PacketHeader { ts, caplen: caplen.min(self.snaplen), len };
-        Some(RawPacket { header, data })
+        self.describe(frame, (data, caplen, len), out);
+        true
     }
 
     /// Milliseconds to wait for packets; negative for ever.
@@ -183,18 +207,18 @@ impl Live {
         }
     }
 
-    fn take(&mut self) -> Option<RawPacket> {
+    /// The next packet that is wanted into `out`; whether there was one.
+    #[inline]
+    fn take(&mut self, out: &mut RawPacket) -> bool {
         loop {
             match self.source.next() {
-                Ok(frame) => {
-                    if let Some(packet) = self.present(frame?) {
-                        return Some(packet);
-                    }
-                }
+                Ok(Some(frame)) if self.present(&frame, out) => return true,
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
                 Err(corrupt) => {
                     // Told by the next fill: here there is nobody to tell.
                     self.corrupt = Some(corrupt);
-                    return None;
+                    return false;
                 }
             }
         }
@@ -278,11 +302,16 @@ impl Backend for Live {
     }
 
     fn next_packet(&mut self) -> Option<RawPacket> {
-        self.take()
+        let mut packet = RawPacket::NONE;
+        self.take(&mut packet).then_some(packet)
+    }
+
+    fn next_into(&mut self, packet: &mut RawPacket) -> bool {
+        self.take(packet)
     }
 
     fn next_detached(&mut self) -> Option<RawPacket> {
-        let mut packet = self.take()?;
+        let mut packet = self.next_packet()?;
         if self.source.last_is_held() {
             packet.data = super::ring::copy_out(&packet, &mut self.detached);
             self.source.release();

@@ -37,6 +37,7 @@ fn status(mem: &RingMem, offset: usize) -> &AtomicU32 {
 
 /// What a packet's header says of its place in a slot of `room` bytes: the packet's offset, if
 /// all of it lies in the slot behind header and address.
+#[inline(always)]
 fn place(mac: u16, caplen: u32, behind: usize, room: usize) -> Result<usize, Corrupt> {
     let mac = usize::from(mac);
     let fits = mac >= behind && mac >= HEADROOM && mac + caplen as usize <= room;
@@ -108,6 +109,7 @@ impl BlockRing {
     }
 
     /// The next packet of the block at hand.
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
         if self.left == 0 {
             return Ok(None);
@@ -142,6 +144,7 @@ impl BlockRing {
     }
 
     /// Leaves the rest of a block that makes no sense.
+    #[cold]
     fn give_up(&mut self, corrupt: Corrupt) -> Result<Option<Frame>, Corrupt> {
         self.left = 0;
         Err(corrupt)
@@ -221,6 +224,7 @@ impl FrameRing {
     }
 
     /// The next packet.
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
         if !self.ready() {
             return Ok(None);
@@ -269,8 +273,9 @@ pub(super) fn bytes<'a>(data: *const u8, len: u32) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(data, len as usize) }
 }
 
-/// The bytes of a frame just taken.
-pub(super) fn bytes_mut(frame: &mut Frame) -> &mut [u8] {
+/// The bytes of a frame just taken, to be changed: of its memory, not of the value `frame`.
+#[allow(clippy::mut_from_ref)]
+pub(super) fn bytes_mut(frame: &Frame) -> &mut [u8] {
     // SAFETY: as in `bytes`; no other reference to the packet is alive while it is completed.
     unsafe { std::slice::from_raw_parts_mut(frame.data, frame.caplen as usize) }
 }

@@ -8,11 +8,13 @@ use crate::capture::Direction;
 const CAN: std::ops::RangeInclusive<u16> = 0x000c..=0x000e;
 
 /// Whether a CAN frame, classic, FD or XL.
+#[inline]
 pub(super) fn is_can(from: &libc::sockaddr_ll) -> bool {
     CAN.contains(&u16::from_be(from.sll_protocol))
 }
 
 /// Whether a packet goes the way that is wanted, and is not one that comes twice.
+#[inline]
 pub(super) fn wants(direction: Direction, from: &libc::sockaddr_ll, lo_ifindex: i32) -> bool {
     if from.sll_pkttype != libc::PACKET_OUTGOING {
         return direction != Direction::Out;

@@ -86,7 +86,7 @@ impl Source {
     }
 
     /// The next packet; `None` when [`Source::ready`] must be asked. Valid until the next call.
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
         match self {
             Self::Blocks(ring) => ring.next(),

@@ -16,6 +16,7 @@ pub(super) struct Tag {
 
 impl Tag {
     /// The tag that status bits, `tp_vlan_tci` and `tp_vlan_tpid` of a packet tell of.
+    #[inline]
     pub fn from_kernel(status: u32, tci: u16, tpid: u16) -> Option<Self> {
         // Kernels before 3.0 have no status bit: there tag 0 looks like none.
         if status & libc::TP_STATUS_VLAN_VALID == 0 && tci == 0 {
