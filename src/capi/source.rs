@@ -6,6 +6,7 @@ use super::devices::{give_devices, report};
 use super::handle::pcap_t;
 use super::open::{make, open_live};
 use super::types::{pcap_if, pcap_rmtauth, pcap_samp};
+use crate::capture::dpdk::{self, Listed};
 use crate::device::{self, Device, Flags};
 use crate::error::Error;
 use crate::handle::{Handle, Inactive, Offline, Source, SourceError, SourceKind};
@@ -174,7 +175,12 @@ pub unsafe extern "C" fn pcap_findalldevs_ex(
 ) -> c_int {
     let list = || {
         // SAFETY: NULL or a string, says the caller.
-        let source = Source::parse(unsafe { c_bytes(source) }.unwrap_or(b"rpcap://"))?;
+        let text = unsafe { c_bytes(source) }.unwrap_or(b"rpcap://");
+        if let Some(found) = plugin_devices(text)? {
+            // SAFETY: NULL or writable, says the caller.
+            return unsafe { give_devices(&found, alldevs) };
+        }
+        let source = Source::parse(text)?;
         source.check_local()?;
         let found = match source.kind {
             SourceKind::File => savefiles(&source.name)?,
@@ -185,6 +191,22 @@ pub unsafe extern "C" fn pcap_findalldevs_ex(
     };
     // SAFETY: as the caller vouches.
     unsafe { report(errbuf, list) }
+}
+
+/// The devices of `SCHEME://` where a plug-in has the scheme (`dpdk://`), under the names that
+/// `pcap_create` takes.
+fn plugin_devices(source: &[u8]) -> Result<Option<Vec<Device>>, Error> {
+    let scheme = source.strip_suffix(b"://").and_then(|s| std::str::from_utf8(s).ok());
+    let Some(scheme) = scheme.filter(|s| dpdk::is_plugin_device(format!("{s}:").as_bytes())) else {
+        return Ok(None);
+    };
+    let device = |listed: Listed| Device {
+        name: listed.name,
+        description: listed.description,
+        addresses: Vec::new(),
+        flags: Flags(listed.flags),
+    };
+    Ok(Some(dpdk::list(scheme)?.into_iter().map(device).collect()))
 }
 
 fn local_devices() -> Result<Vec<Device>, Error> {

@@ -4,7 +4,8 @@
 
 use super::polled::Polled;
 use super::{Activated, CaptureError, Config};
-use crate::sys::plugin::{self, CallError, Listed, LoadError, Plugin};
+pub use crate::sys::plugin::Listed;
+use crate::sys::plugin::{self, CallError, LoadError, Plugin};
 
 /// `PCAP_ERROR`.
 const PCAP_ERROR: i32 = -1;

@@ -88,6 +88,14 @@ int main(int argc, char **argv)
 	uint16_t port;
 	CHECK(rte_eth_dev_get_port_by_name("net_null7", &port) != 0);
 
+	/* Listed when asked for by scheme only. */
+	char error[PCAP_ERRBUF_SIZE];
+	pcap_if_t *devices;
+	CHECK(pcap_findalldevs_ex("dpdk://", NULL, &devices, error) == 0);
+	CHECK(strcmp(devices->name, "dpdk:0") == 0 && strcmp(devices->next->name, "dpdk:1") == 0);
+	CHECK(strstr(devices->description, "net_null0") != NULL && devices->next->next == NULL);
+	pcap_freealldevs(devices);
+
 	/* A queue that the program does not have, and a tap, which needs its own process. */
 	p = activated("dpdk:0@3", &status);
 	CHECK(status < 0);
