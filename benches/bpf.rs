@@ -4,7 +4,8 @@
 //! nanoseconds a packet and of the ratio to libpcap's `pcap_offline_filter` in the same round.
 
 use oracle::{CompileOptions, Oracle};
-use pcap::bpf::{self, Aux, Filter, Insn, Preference, Program};
+use pcap::bpf::{self, Aux, Burst, Filter, Insn, Preference, Program};
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ const FILTERS: [&str; 7] = [
     "tcp port 80 and (((ip[2:2] - ((ip[0]&0xf)<<2)) - ((tcp[12]&0xf0)>>2)) != 0)",
 ];
 
+type Engine<'a> = dyn Fn(&[Vec<u8>]) -> u64 + 'a;
+
 const ROUNDS: usize = 31;
 /// Packets in one measurement.
 const PACKETS: usize = 200_000;
@@ -26,8 +29,18 @@ fn main() {
     let mut oracle = Oracle::start();
     for (mix, packets) in [("64-byte", small()), ("mixed", mixed())] {
         println!("\n## {mix} packets, ns/packet (ratio to libpcap)\n");
-        println!("| filter | insns | libpcap | bpf_filter | decoded | offline_filter | prepared |");
-        println!("|---|---|---|---|---|---|---|");
+        let columns = [
+            "filter",
+            "insns",
+            "libpcap",
+            "bpf_filter",
+            "decoded",
+            "offline_filter",
+            "prepared",
+            "burst",
+        ];
+        println!("| {} |", columns.join(" | "));
+        println!("|{}", "---|".repeat(columns.len()));
         for filter in FILTERS {
             compare(&mut oracle, filter, &packets);
         }
@@ -48,15 +61,21 @@ fn compare(oracle: &mut Oracle, filter: &str, packets: &[Vec<u8>]) {
     let native = Filter::with_preference(&program, Preference::Native);
     let views: Vec<_> = packets.iter().map(|p| (&p[..], p.len() as u32)).collect();
     let rounds = (PACKETS / packets.len()) as u32;
-    let mut samples: [Vec<(f64, f64)>; 5] = Default::default();
+    let starts: Vec<_> = packets.iter().map(|p| p.as_ptr()).collect();
+    let lens: Vec<_> = packets.iter().map(|p| p.len() as u32).collect();
+    let mask = RefCell::new(vec![0u64; packets.len().div_ceil(64)]);
+    // SAFETY: addresses and lengths of packets that live.
+    let burst = unsafe { Burst::new(&starts, &lens) };
+    let mut samples: [Vec<(f64, f64)>; 6] = Default::default();
     for _ in 0..ROUNDS {
         let (ns, accepted) = oracle.bench_filter(&theirs, &views, rounds);
         let reference = ns as f64 / f64::from(rounds) / packets.len() as f64;
-        let engines: [&dyn Fn(&[Vec<u8>]) -> u64; 4] = [
+        let engines: [&Engine<'_>; 5] = [
             &|p| sum(p, |p, n| bpf::interpret_unsized(|pc| &insns[pc], p, n, &Aux::NONE)),
             &|p| sum(p, |p, n| decoded.run(p, n, &Aux::NONE)),
             &|p| sum(p, |p, n| bpf::run_cached(black_box(&insns), p, n)),
             &|p| sum(p, |p, n| native.run(p, n, &Aux::NONE)),
+            &|_| native.run_burst(burst, &mut mask.borrow_mut()).into(),
         ];
         samples[0].push((reference, 1.0));
         for (engine, samples) in engines.iter().zip(&mut samples[1..]) {
@@ -74,7 +93,7 @@ fn sum(packets: &[Vec<u8>], mut run: impl FnMut(&[u8], u32) -> u32) -> u64 {
 }
 
 /// Nanoseconds a packet, and how many were accepted in all.
-fn time(rounds: u32, packets: &[Vec<u8>], engine: &dyn Fn(&[Vec<u8>]) -> u64) -> (f64, u64) {
+fn time(rounds: u32, packets: &[Vec<u8>], engine: &Engine<'_>) -> (f64, u64) {
     let start = Instant::now();
     let accepted = (0..rounds).map(|_| engine(black_box(packets))).sum();
     let ns = start.elapsed().as_nanos() as f64;

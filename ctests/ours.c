@@ -3,6 +3,7 @@
  * ours.expected.
  */
 #include <pcap.h>
+#include <pcap/oxpcap.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -88,6 +89,54 @@ closing(const char *folder)
 	}
 }
 
+static void
+prepared(void)
+{
+	enum { N = 70 };
+	static const u_char tcp[60] = {[12] = 8, [14] = 0x45, [23] = 6}, udp[60] = {[12] = 8, [14] = 0x45, [23] = 17};
+	struct bpf_insn endless[] = {{0x05, 0, 0, 0xffffffff}, {6, 0, 0, 1}}, unended[] = {{0, 0, 0, 1}};
+	struct bpf_program program, hostile = {2, endless}, bad = {1, unended};
+	struct pcapx_ebpf_insn *ebpf = NULL;
+	const u_char *packets[N];
+	uint32_t lens[N];
+	uint64_t mask[2] = {~0ull, ~0ull};
+	pcapx_filter_t *f;
+
+	p = pcap_open_dead(DLT_EN10MB, 65535);
+	printf("compile %d\n", pcap_compile(p, &program, "tcp", 1, PCAP_NETMASK_UNKNOWN));
+	f = pcapx_filter_create(&program);
+	for (int i = 0; i < N; i++) {
+		packets[i] = i % 3 == 0 ? tcp : udp;
+		lens[i] = i == 3 ? 20 : sizeof tcp;
+	}
+	printf("run %u %u", pcapx_filter_run(f, tcp, 60, 60), pcapx_filter_run(f, udp, 60, 60));
+	printf(" short %u null %u\n", pcapx_filter_run(f, tcp, 13, 60), pcapx_filter_run(NULL, tcp, 60, 60));
+	printf("burst %u", pcapx_filter_run_burst(f, packets, lens, N, mask));
+	printf(" %016llx %016llx\n", (unsigned long long)mask[0], (unsigned long long)mask[1]);
+	printf("burst of none %u, null %u", pcapx_filter_run_burst(f, packets, lens, 0, mask),
+	       pcapx_filter_run_burst(NULL, packets, lens, N, mask));
+	printf(" %llx\n", (unsigned long long)mask[0]);
+	pcapx_filter_free(f);
+	f = pcapx_filter_create(&hostile);
+	printf("endless %u", pcapx_filter_run(f, tcp, 60, 60));
+	pcapx_filter_free(f);
+	pcapx_filter_free(NULL);
+	printf(" bad %d null %d\n", pcapx_filter_create(&bad) != NULL, pcapx_filter_create(NULL) != NULL);
+	int count = pcapx_ebpf_from_bpf(&program, PCAPX_EBPF_DPDK, &ebpf, errbuf);
+	printf("ebpf %d %zu last %02x\n", count > 5, sizeof *ebpf, ebpf[count - 1].code);
+	pcapx_ebpf_free(ebpf);
+	printf("%d ", pcapx_ebpf_from_bpf(&hostile, PCAPX_EBPF_KERNEL, &ebpf, errbuf));
+	printf("%d %s\n", ebpf == NULL, errbuf);
+	printf("%d ", pcapx_ebpf_from_bpf(&program, 7, &ebpf, errbuf));
+	printf("%s\n", errbuf);
+	printf("mode %d %s\n", pcapx_filter_mode(p), pcapx_filter_mode_text(p));
+	printf("mode of null %d %s\n", pcapx_filter_mode(NULL), pcapx_filter_mode_text(NULL));
+	printf("set ebpf %d ", pcapx_set_ebpf_filter(p, 0));
+	printf("%s\n", pcap_geterr(p));
+	pcap_freecode(&program);
+	pcap_close(p);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -96,6 +145,7 @@ main(int argc, char **argv)
 	printf("%s\n", pcap_lib_version());
 	sources(folder);
 	closing(folder);
+	prepared();
 	p = pcap_open_dead(DLT_EN10MB, 100);
 	printf("fileno of a dead handle %d, inject ", pcap_fileno(p));
 	printf("%d ", pcap_inject(p, "x", (size_t)1 << 31));

@@ -4,7 +4,6 @@
 #[allow(dead_code)]
 mod capture;
 #[path = "live/netns.rs"]
-#[allow(dead_code)]
 mod netns;
 
 use capture::{config, open};

@@ -2,7 +2,6 @@
 //! compiler; without root it skips, loudly.
 
 #[path = "live/netns.rs"]
-#[allow(dead_code)]
 mod netns;
 
 use netns::{Sender, in_namespace, veth};
