@@ -3,7 +3,8 @@
 
 use super::error::{AppendError, AppendReason, DumpError};
 use super::pcap::{
-    FILE_HEADER_LEN, MAGIC_KUZNETZOV, MAGIC_MICRO, MAGIC_NANO, MAGIC_NAVTEL, VERSION,
+    FILE_HEADER_LEN, MAGIC_KUZNETZOV, MAGIC_MICRO, MAGIC_NANO, MAGIC_NAVTEL, RECORD_HEADER_LEN,
+    VERSION,
 };
 use crate::linktype::Dlt;
 use crate::packet::PacketHeader;
@@ -14,6 +15,9 @@ use std::ffi::CStr;
 
 /// Buffer of the regular files that we open, bytes.
 const BUFFER: usize = 64 * 1024;
+/// Records up to this many bytes go to the stream in one piece: copying them costs less than a
+/// second call.
+const SMALL_RECORD: usize = 256;
 
 /// What a file's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,11 +199,18 @@ fn start(
 pub fn write_record(stream: Stream, header: &PacketHeader, data: &[u8]) {
     // Seconds are unsigned 32-bit numbers in the file, good until 2106.
     let words = [header.ts.sec as u32, header.ts.frac as u32, header.caplen, header.len];
-    let mut bytes = [0; 16];
-    for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
+    let mut record = [0; SMALL_RECORD];
+    let (start, room) = record.split_at_mut(RECORD_HEADER_LEN);
+    for (to, word) in start.chunks_exact_mut(4).zip(words) {
         to.copy_from_slice(&word.to_ne_bytes());
     }
-    stream.write_record([&bytes, data]);
+    match room.get_mut(..data.len()) {
+        Some(room) => {
+            room.copy_from_slice(data);
+            stream.write_record(&[&record[..RECORD_HEADER_LEN + data.len()]]);
+        }
+        None => stream.write_record(&[start, data]),
+    }
 }
 
 /// Ends a file. The standard output is flushed and stays open.

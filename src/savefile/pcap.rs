@@ -23,7 +23,8 @@ pub(super) const VERSION: (u16, u16) = (2, 4);
 /// Bytes of the file header, magic number included.
 pub(super) const FILE_HEADER_LEN: usize = 24;
 
-const RECORD_HEADER_LEN: usize = 16;
+/// Bytes of a record's header.
+pub(super) const RECORD_HEADER_LEN: usize = 16;
 /// Kuznetzov's has an interface index, a protocol and a packet type after the usual fields.
 const KUZNETZOV_RECORD_HEADER_LEN: usize = 24;
 /// Cooked captures of his put a made-up Ethernet header before the packet, beyond the snaplen.

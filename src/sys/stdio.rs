@@ -133,7 +133,7 @@ impl Stream {
 
     /// Writes the parts as one record that no other thread's record gets into; nothing when the
     /// stream already failed, and no further part after one that failed.
-    pub fn write_record(self, parts: [&[u8]; 2]) {
+    pub fn write_record(self, parts: &[&[u8]]) {
         let file = self.as_ptr();
         // SAFETY: by the contract; each slice has its length of bytes; the lock is given back.
         unsafe {
