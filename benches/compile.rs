@@ -81,7 +81,8 @@ fn stages() {
             };
             let ast = parser::parse(text.as_bytes()).expect(text);
             lap(0);
-            let lowered = lower::lower(&ast, &ethernet(), &Nameless).expect(text);
+            let lowered =
+                lower::lower(&ast, &ethernet(), &Nameless, lower::Lists::Sets).expect(text);
             lap(1);
             let mut graph = cfg::build(lowered.tree, lowered.root, 262_144);
             lap(2);

@@ -107,6 +107,8 @@ pub struct CondTree {
     children: Vec<CondId>,
     arms: Vec<Arm>,
     sets: Vec<Box<[(u32, u32)]>>,
+    /// Number of membership tests.
+    set_tests: usize,
 }
 
 /// Position in an arena; the text's length bounds them far below 2^32.
@@ -142,6 +144,7 @@ impl CondTree {
     pub fn select(&mut self, arms: &[Arm], set: SetId) -> CondId {
         let start = index(self.arms.len());
         self.arms.extend_from_slice(arms);
+        self.set_tests += 1;
         self.push(Cond::Set(ArmRange { start, len: index(arms.len()) }, set))
     }
 
@@ -252,6 +255,12 @@ impl CondTree {
     /// Number of nodes.
     pub fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Values and intervals of all sets together, and whether each set is looked up only once.
+    pub fn list_size(&self) -> (usize, bool) {
+        let size = self.sets.iter().map(|set| set.len()).sum();
+        (size, self.set_tests <= self.sets.len())
     }
 
     /// Number of steps of all nodes together.

@@ -2,8 +2,8 @@
 //!
 //! The program is written from its end to its start: every jump goes forward, so its distance is
 //! known when it is written. Where a conditional jump cannot reach (more than 255 instructions)
-//! an *island* is put behind it, a `ja` to the target or a copy of it when it is a `ret`; blocks
-//! written later (that stand earlier) use the same island as long as they reach it.
+//! an *island* is put behind it, a `ja` to the target; blocks written later (that stand earlier)
+//! use the same island as long as they reach it.
 
 use thiserror::Error;
 
@@ -93,8 +93,11 @@ impl Output {
     /// Goes on at a block: nothing when it is in front, else a jump or a copy of its `ret`.
     pub(super) fn go(&mut self, to: BlockId) {
         let place = self.start[to.index()];
-        if place != self.front() {
-            self.push_jump(place);
+        let there = self.code[place as usize];
+        match op::class(there.code) {
+            _ if place == self.front() => {}
+            op::RET => self.push(there),
+            _ => self.push_jump(place),
         }
     }
 
@@ -144,11 +147,9 @@ impl Output {
         self.front()
     }
 
-    /// A jump to a place, or a copy of what stands there when that is a `ret`.
+    /// A jump to a place.
     fn push_jump(&mut self, place: u32) {
-        let there = self.code[place as usize];
         let skip = self.code.len() as u32 - place - 1;
-        let is_ret = op::class(there.code) == op::RET;
-        self.push(if is_ret { there } else { Insn::stmt(op::JMP | op::JA, skip) });
+        self.push(Insn::stmt(op::JMP | op::JA, skip));
     }
 }

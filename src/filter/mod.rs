@@ -19,10 +19,11 @@ pub mod resolve;
 
 pub use error::{ErrorKind, FilterError};
 pub use options::{LiveTarget, Options, Savefile};
+use resolve::Remembering;
 pub use resolve::Resolver;
 
 use crate::bpf::{Program, op};
-use lower::{LowerError, Lowered};
+use lower::{Lists, LowerError, Lowered};
 use optimize::Loads;
 
 /// Compiles a filter.
@@ -35,25 +36,44 @@ pub fn compile(
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Program, FilterError> {
+    let resolver = &Remembering::new(resolver);
     let ast = parser::parse(text).map_err(|error| {
         // libpcap looks at the meaning of terms while it parses: the first error in the text wins.
-        match lower::lower(&error.before, options, resolver) {
+        match lower::lower(&error.before, options, resolver, Lists::Sets) {
             Err(earlier) => earlier,
             Ok(_) => error.error,
         }
     })?;
-    let Lowered { tree, root, optimizable } = lower::lower(&ast, options, resolver)?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
+    let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
+    let (size, single) = lowered.tree.list_size();
+    let mut program = assemble(lowered, options).map_err(|error| whole(error.into()))?;
+    if options.optimize && size > 0 && size <= if single { FEW_VALUES } else { FEW_VALUES / 4 } {
+        let terms = lower::lower(&ast, options, resolver, Lists::Terms)?;
+        let other = assemble(terms, options).map_err(|error| whole(error.into()))?;
+        if other.insns().len() <= program.insns().len() {
+            program = other;
+        }
+    }
+    if options.optimize && rejects_all(&program) {
+        return Err(whole(LowerError::RejectsAll.into()));
+    }
+    Ok(program)
+}
+
+/// Up to so many values in lists, a program that tests them one by one may be the shorter one: a
+/// decision tree has inner nodes, a row of more than 255 tests needs long jumps.
+const FEW_VALUES: usize = 320;
+
+/// Makes a program of a tree.
+fn assemble(lowered: Lowered, options: &Options) -> Result<Program, emit::EmitError> {
+    let Lowered { tree, root, optimizable } = lowered;
     let mut cfg = cfg::build(tree, root, options.snaplen);
     if options.optimize {
         let loads = if optimizable { Loads::DropUnused } else { Loads::KeepAll };
         optimize::run(&mut cfg, loads);
     }
-    let program = emit::emit(&cfg).map_err(|error| whole(error.into()))?;
-    if options.optimize && rejects_all(&program) {
-        return Err(whole(LowerError::RejectsAll.into()));
-    }
-    Ok(program)
+    emit::emit(&cfg)
 }
 
 /// Whether a program is nothing but `ret #0`.

@@ -1,5 +1,7 @@
 //! How the compiler asks for names.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Transport protocols a service name was found for.
@@ -38,4 +40,44 @@ pub trait Resolver {
     fn port(&self, name: &str) -> Option<(u16, PortProto)>;
     /// IP protocol number of a name, as `pcap_nametoproto`.
     fn ip_proto(&self, name: &str) -> Option<u8>;
+}
+
+/// Asks for each host once: an answer may take seconds, and a filter may be lowered twice.
+pub(super) struct Remembering<'a> {
+    resolver: &'a dyn Resolver,
+    hosts: RefCell<HashMap<String, Option<HostAddrs>>>,
+}
+
+impl<'a> Remembering<'a> {
+    /// Nothing asked yet.
+    pub(super) fn new(resolver: &'a dyn Resolver) -> Self {
+        Self { resolver, hosts: RefCell::default() }
+    }
+}
+
+impl Resolver for Remembering<'_> {
+    fn host(&self, name: &str) -> Option<HostAddrs> {
+        if let Some(known) = self.hosts.borrow().get(name) {
+            return known.clone();
+        }
+        let answer = self.resolver.host(name);
+        self.hosts.borrow_mut().insert(name.to_owned(), answer.clone());
+        answer
+    }
+
+    fn ether(&self, name: &str) -> Option<[u8; 6]> {
+        self.resolver.ether(name)
+    }
+
+    fn network(&self, name: &str) -> Option<u32> {
+        self.resolver.network(name)
+    }
+
+    fn port(&self, name: &str) -> Option<(u16, PortProto)> {
+        self.resolver.port(name)
+    }
+
+    fn ip_proto(&self, name: &str) -> Option<u8> {
+        self.resolver.ip_proto(name)
+    }
 }

@@ -58,6 +58,15 @@ pub struct Lowered {
     pub optimizable: bool,
 }
 
+/// How lists of like terms are lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lists {
+    /// As membership tests.
+    Sets,
+    /// Term by term.
+    Terms,
+}
+
 /// Lowers a filter.
 ///
 /// # Errors
@@ -66,6 +75,7 @@ pub fn lower(
     ast: &Ast,
     options: &Options,
     resolver: &dyn Resolver,
+    lists: Lists,
 ) -> Result<Lowered, FilterError> {
     let layout = LinkLayout::new(options.linktype);
     let lasting = layout.payload.variable || options.live.is_some_and(|live| live.vlan_aux);
@@ -79,6 +89,7 @@ pub fn lower(
         prologue: Prologue::default(),
         hashes: Hashes::default(),
         optimizable: true,
+        lists,
     };
     let root = match ast.root {
         Some(root) => {
@@ -102,6 +113,7 @@ struct Lowerer<'a> {
     prologue: Prologue,
     hashes: Hashes,
     optimizable: bool,
+    lists: Lists,
 }
 
 /// What is left to do, last first.

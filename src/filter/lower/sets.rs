@@ -9,13 +9,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use super::Lowerer;
 use super::code::{Steps, insn, ld_mem};
 use super::dedup::Seen;
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::port::Ports;
 use super::wide::{key_mac, key_v6, mac_key, v6_key};
+use super::{Lists, Lowerer};
 use crate::bpf::op;
 use crate::filter::ast::{AddrKind, Dir};
 use crate::filter::cond::CondId;
@@ -292,11 +292,14 @@ impl Lowerer<'_> {
 
     /// Up to how many terms like this one stay as they are.
     fn few(&self, element: &Element) -> u32 {
+        if self.lists == Lists::Terms {
+            return u32::MAX;
+        }
         let is_range = matches!(element.value, Value::Range((low, high)) if low != high);
         match element.kind.field {
             // Networks: every one masks the address anew.
             KeyField::V4 { .. } if is_range => FEW_APART,
-            KeyField::Port { ends: Ends::Either, .. } => 1,
+            KeyField::Port { ends: Ends::Either, .. } | KeyField::Port { transport: None, .. } => 1,
             KeyField::Port { .. } if is_range => 1,
             KeyField::V6 { ends: Ends::Either } => FEW_V6,
             KeyField::Mac { ends: Ends::Either } => FEW_MACS,
