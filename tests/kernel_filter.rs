@@ -8,14 +8,17 @@ mod netns;
 
 use capture::{config, open};
 use netns::{Sender, in_namespace, veth};
-use pcap::bpf::Program;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use pcap::bpf::{Insn, Program};
 use pcap::capture::linux::Method;
+use pcap::capture::linux::kernel_filter::{self, Cooked};
 use pcap::capture::{Backend, Fill, FilterMode};
 use pcap::filter::resolve::{HostAddrs, PortProto};
 use pcap::filter::{self, Options, Resolver};
 use pcap::linktype::Dlt;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 const HOSTS: usize = 10_000;
@@ -186,4 +189,102 @@ fn ten_thousand_hosts_without_the_right_to_load_ebpf() {
         assert!(placement.reason.contains("may not load"), "{placement}");
         check_verdicts(&mut *live, &hosts, PACKETS / 5);
     });
+}
+
+/// A datagram socket pair; what the second end receives has passed its filter.
+fn pair() -> (OwnedFd, OwnedFd) {
+    let flags = SockFlag::SOCK_NONBLOCK;
+    socketpair(AddressFamily::Unix, SockType::Datagram, None, flags).expect("a socket pair")
+}
+
+fn passes(ends: &(OwnedFd, OwnedFd), packet: &[u8]) -> bool {
+    send(ends.0.as_raw_fd(), packet, MsgFlags::empty()).expect("room for one packet");
+    recv(ends.1.as_raw_fd(), &mut [0; 64], MsgFlags::empty()).is_ok()
+}
+
+/// Skips, loudly, where `installed` shows that this process may not load eBPF.
+fn may_load(installed: &kernel_filter::Installed) -> bool {
+    let allowed = !installed.placement.reason.contains("may not load");
+    if !allowed {
+        eprintln!("SKIPPED: this process may not load eBPF programs");
+    }
+    allowed
+}
+
+/// A program that is too large even as eBPF to be charged to a socket.
+#[test]
+fn programs_beyond_optmem_max() {
+    let ends = pair();
+    // byte 0 + 40,000 is 40,007?
+    let mut insns = vec![Insn::stmt(0x30, 0)];
+    insns.extend([Insn::stmt(0x04, 1); 40_000]);
+    insns.extend([Insn::jump(0x15, 40_007, 0, 1), Insn::stmt(0x06, 64), Insn::stmt(0x06, 0)]);
+    let program = Program::from_insns(insns);
+    let install =
+        || kernel_filter::install(ends.1.as_fd(), &program, Cooked::No, 64).expect("installed");
+    let mut installed = install();
+    if !may_load(&installed) {
+        return;
+    }
+    for _ in 0..3 {
+        assert_eq!(installed.placement.mode, FilterMode::KernelEbpf, "{}", installed.placement);
+        assert_eq!([7, 8, 7].map(|byte| passes(&ends, &[byte; 20])), [true, false, true]);
+        kernel_filter::reject_all(ends.1.as_fd()).expect("reject all");
+        assert!(!passes(&ends, &[7; 20]));
+        // The new one does not depend on the old one's program array, which goes here.
+        installed = install();
+    }
+}
+
+/// What no kernel form can do runs in userland, and the kernel accepts everything then.
+#[test]
+fn programs_that_stay_in_userland() {
+    let ends = pair();
+    let reject = Program::from_insns([Insn::stmt(0x06, 0)]);
+    let looping = [
+        Insn::stmt(0x04, 1),
+        Insn::jump(0x35, 3, 1, 0),
+        Insn::stmt(0x05, -3i32 as u32),
+        Insn::stmt(0x06, 0),
+    ];
+    let hardware_type_beyond_classic = {
+        let mut insns = vec![Insn::stmt(0x20, 0xffff_f01c)];
+        insns.extend([Insn::stmt(0x04, 0); 5000]);
+        insns.push(Insn::stmt(0x16, 0));
+        insns
+    };
+    let unknown = [Insn::stmt(0x0a, 0), Insn::stmt(0x06, 0)];
+    for insns in [&looping[..], &hardware_type_beyond_classic, &unknown] {
+        let installed = kernel_filter::install(ends.1.as_fd(), &reject, Cooked::No, 64);
+        let placement = installed.expect("installed").placement;
+        assert_eq!(placement.mode, FilterMode::KernelClassic, "{placement}");
+        assert!(!passes(&ends, &[1; 20]));
+        let program = Program::from_insns(insns);
+        let installed = kernel_filter::install(ends.1.as_fd(), &program, Cooked::No, 64);
+        let installed = installed.expect("installed");
+        assert!(installed.in_userland(), "{}", installed.placement);
+        assert!(!installed.placement.reason.is_empty());
+        assert!(passes(&ends, &[1; 20]));
+    }
+}
+
+/// A program that the kernel's classic machine would run differently runs as eBPF, rightly.
+#[test]
+fn programs_that_mean_something_else_to_the_kernel() {
+    let ends = pair();
+    // x = packet[0..4]; accept if packet[x - 1] can be loaded: libpcap and we do not wrap.
+    let insns = [
+        Insn::stmt(0x20, 0),
+        Insn::stmt(0x07, 0),
+        Insn::stmt(0x50, u32::MAX),
+        Insn::stmt(0x06, 64),
+    ];
+    let program = Program::from_insns(insns);
+    let installed = kernel_filter::install(ends.1.as_fd(), &program, Cooked::No, 64);
+    let installed = installed.expect("installed");
+    assert_ne!(installed.placement.mode, FilterMode::KernelClassic);
+    if may_load(&installed) {
+        assert_eq!(installed.placement.mode, FilterMode::KernelEbpf, "{}", installed.placement);
+        assert!(!passes(&ends, &[0, 0, 0, 2, 5, 5]));
+    }
 }
