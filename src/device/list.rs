@@ -1,7 +1,7 @@
 //! The list of devices, and questions about one of them.
 
 use super::{Address, Device, Error, Flags, Network, flags};
-use crate::sys::{ifaddrs, netdev, netlink};
+use crate::sys::{dbus, ifaddrs, netdev, netlink};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Description of the device that captures on all interfaces.
@@ -34,7 +34,11 @@ pub fn list() -> Result<Vec<Device>, Error> {
     }
     let running = Flags::UP.with(Flags::RUNNING).with(Flags::NOT_APPLICABLE);
     devices.push(pseudo("any", ANY, running));
+    // Always listed, as by libpcap: asking the kernel would load its Bluetooth module.
+    let radio = Flags::WIRELESS.with(Flags::NOT_APPLICABLE);
+    devices.push(pseudo("bluetooth-monitor", "Bluetooth Linux Monitor", radio));
     devices.extend(netfilter());
+    devices.extend(buses());
     // Stable: devices of one rank stay in the system's order.
     devices.sort_by_key(|d| d.flags.rank(&d.name));
     Ok(devices)
@@ -66,6 +70,17 @@ fn netfilter() -> Vec<Device> {
     vec![
         pseudo("nflog", "Linux netfilter log (NFLOG) interface", flags),
         pseudo("nfqueue", "Linux netfilter queue (NFQUEUE) interface", flags),
+    ]
+}
+
+/// The D-Bus buses, where there is a library to reach them with.
+fn buses() -> Vec<Device> {
+    if !dbus::is_available() {
+        return Vec::new();
+    }
+    vec![
+        pseudo("dbus-system", "D-Bus system bus", Flags::NOT_APPLICABLE),
+        pseudo("dbus-session", "D-Bus session bus", Flags::NOT_APPLICABLE),
     ]
 }
 

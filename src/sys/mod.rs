@@ -1,8 +1,10 @@
 //! The only home of system calls, ioctls, mappings and look-ups.
 
+pub mod bluetooth;
 pub mod bpf;
 pub mod cancel;
 pub mod clock;
+pub mod dbus;
 pub mod ifaddrs;
 pub mod netdb;
 pub mod netdev;

@@ -1,14 +1,17 @@
-//! Capture on Linux: AF_PACKET sockets, and netfilter's log and queue.
+//! Capture on Linux: AF_PACKET sockets, netfilter's log and queue, D-Bus, Bluetooth's monitor.
 
 mod activate;
 mod arphrd;
+mod bluetooth;
 mod can;
 mod cooked;
+mod dbus;
 mod drops;
 mod frame;
 mod inject;
 pub mod kernel_filter;
 mod live;
+mod messages;
 mod netfilter;
 mod ring;
 mod selection;
@@ -39,10 +42,21 @@ const PCAP_WARNING_TSTAMP_TYPE_NOTSUP: i32 = 3;
 
 /// Opens and activates a source, see [`super::open`].
 pub fn activate(config: &Config) -> Result<Activated, CaptureError> {
-    match config.device.as_deref().and_then(netfilter::Kind::of) {
-        Some(kind) => netfilter::activate(config, kind),
-        None => activate_by(config, Method::from_environment()?),
+    let device = config.device.as_deref().unwrap_or(b"any");
+    if let Some(kind) = netfilter::Kind::of(device) {
+        netfilter::activate(config, kind)
+    } else if dbus::is_dbus(device) {
+        dbus::activate(config)
+    } else if device == bluetooth::DEVICE {
+        bluetooth::activate(config)
+    } else {
+        activate_by(config, Method::from_environment()?)
     }
+}
+
+/// Whether a device is something else than a network interface or all of them.
+fn is_no_interface(device: &[u8]) -> bool {
+    netfilter::Kind::of(device).is_some() || dbus::is_dbus(device) || device == bluetooth::DEVICE
 }
 
 /// See [`super::can_set_rfmon`]. Monitor mode on demand needs libnl, which libpcap is built

@@ -23,7 +23,7 @@ pub fn tstamp_types(device: Option<&[u8]>) -> Result<Vec<i32>, CaptureError> {
     let name = match device {
         // Nobody can promise hardware stamps of all interfaces, present and future.
         None | Some(b"any") => return Ok(Vec::new()),
-        Some(name) if super::netfilter::Kind::of(name).is_some() => return Ok(Vec::new()),
+        Some(name) if super::is_no_interface(name) => return Ok(Vec::new()),
         Some(name) => name,
     };
     let socket = netdev::ioctl_socket()
