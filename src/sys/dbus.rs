@@ -1,10 +1,10 @@
 //! D-Bus connections through libdbus, which is loaded when one is asked for.
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use once_cell::sync::OnceCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 
 /// The library's soname, and the Debian package that has it.
 const LIBRARY: &str = "libdbus-1.so.3";
@@ -77,8 +77,8 @@ functions! {
 
 /// libdbus, loaded once and never unloaded.
 fn libdbus() -> Result<&'static Functions, String> {
-    static LOADED: OnceCell<Functions> = OnceCell::new();
-    LOADED.get_or_try_init(|| {
+    static LOADED: OnceLock<Result<Functions, String>> = OnceLock::new();
+    let load = || {
         let missing = |e| format!("{LIBRARY} is needed (Debian package {PACKAGE}): {e}");
         // SAFETY: libdbus has no initializers to fear.
         let library = unsafe { Library::open(Some(LIBRARY), RTLD_NOW | RTLD_LOCAL) };
@@ -90,7 +90,8 @@ fn libdbus() -> Result<&'static Functions, String> {
         // SAFETY: takes a truth value. How the program treats SIGPIPE is its own affair.
         unsafe { (functions.set_sigpipe)(0) };
         Ok(functions)
-    })
+    };
+    LOADED.get_or_init(load).as_ref().map_err(String::clone)
 }
 
 /// Whether D-Bus connections can be made at all on this machine.
