@@ -30,12 +30,28 @@ impl Lowerer<'_> {
         kind: AddrKind,
     ) -> Lowered {
         check_direction(dir, kind)?;
-        let guard = self.v6_port_guard(proto)?;
-        let test = self.port_fields(Base::Transport6, ports, dir)?;
-        let v6 = self.and(guard, test);
-        let guard = self.v4_port_guard(proto)?;
-        let test = self.port_fields(Base::Transport4, ports, dir)?;
-        let v4 = self.and(guard, test);
+        // The ports are tested once for each protocol: what is known of the protocol then stays
+        // known, and the optimizer makes one of tests that turn out to be equal.
+        let protocols: &[u32] = proto.as_ref().map_or(&WITH_PORTS, std::slice::from_ref);
+        let mut v6 = Vec::with_capacity(protocols.len());
+        let mut v4 = Vec::with_capacity(protocols.len());
+        let carried = self.link_type(ethertype::IPV6)?;
+        for &number in protocols {
+            let transport = self.transport(6, Some(number))?;
+            let test = self.port_fields(Base::Transport6, ports, dir)?;
+            v6.push(self.and(transport, test));
+        }
+        let v6 = self.any(&v6);
+        let v6 = self.and(carried, v6);
+        let carried = self.link_type(ethertype::IP)?;
+        for &number in protocols {
+            let transport = self.transport(9, Some(number))?;
+            let first = self.first_fragment()?;
+            let test = self.port_fields(Base::Transport4, ports, dir)?;
+            v4.push(self.all(&[transport, first, test]));
+        }
+        let v4 = self.any(&v4);
+        let v4 = self.and(carried, v4);
         Ok(self.or(v6, v4))
     }
 
