@@ -12,7 +12,7 @@ pub(super) fn remove_dead(cfg: &mut Cfg, flow: &mut Flow, values: &Values) -> bo
     for at in 0..flow.post.len() {
         let id = flow.post[at];
         let block = cfg.blocks[id.index()];
-        let mut live = flow.live_out(&block.term) | term_uses(&block.term);
+        let live = flow.live_out(&block.term) | term_uses(&block.term);
         let may_empty = block.len > 0 && !(flow.exact && cfg.insns_of(id).iter().any(can_reject));
         if may_empty && restores(values, id, live) {
             cfg.blocks[id.index()].len = 0;

@@ -62,11 +62,11 @@ fn thread_small(router: &mut Router) {
             dominators[flow.of(next).place as usize] &= dominators[place] | 1 << edge;
         }
     }
-    for place in 0..count {
+    for (place, &dominated) in dominators.iter().enumerate().take(count) {
         let id = router.flow.post[place];
         let edges = successors(&router.cfg.block(id).term).count();
         for edge in 0..edges {
-            let known = dominators[place] | 1 << (2 * place + edge);
+            let known = dominated | 1 << (2 * place + edge);
             router.edge(id, edge == 0, |router, question, at| {
                 let mut related = known & same_value[router.flow.of(at).place as usize];
                 while related != 0 {
