@@ -17,8 +17,8 @@ pub struct Message {
     pub caplen: u32,
     /// Bytes the packet had.
     pub len: u32,
-    /// Where it came from.
-    pub from: libc::sockaddr_ll,
+    /// Where it came from; valid until the next [`Batch::receive`].
+    pub from: *const libc::sockaddr_ll,
     /// Its auxiliary data.
     pub aux: Option<libc::tpacket_auxdata>,
     /// When it came, seconds and nanoseconds.
@@ -102,7 +102,7 @@ impl Batch {
             data: self.iovecs[i].iov_base.cast(),
             caplen: header.msg_len.min(self.capacity as u32),
             len: header.msg_len,
-            from: self.names[i],
+            from: &raw const self.names[i],
             aux: None,
             time: (0, 0),
         };

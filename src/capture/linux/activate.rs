@@ -3,7 +3,7 @@
 use super::arphrd::{self, LinkKind};
 use super::drops::InterfaceDrops;
 use super::kernel_filter::{Cooked, Installed};
-use super::live::Live;
+use super::live::{Live, View};
 use super::selection::UserlandFilter;
 use super::socket::{self, Buffers};
 use super::{
@@ -224,22 +224,24 @@ fn assemble(
     Ok(Live {
         socket: opened.socket,
         source,
+        view: View {
+            direction: Direction::InOut,
+            lo_ifindex: opened.lo_ifindex,
+            cooked,
+            tag_offset: vlan::tag_offset(linktype),
+            snaplen,
+            precision: config.precision,
+            userland: UserlandFilter::off(),
+        },
         ifindex: opened.ifindex,
-        lo_ifindex: opened.lo_ifindex,
         linktypes: opened.kind.linktypes,
         linktype,
-        cooked,
-        tag_offset: vlan::tag_offset(linktype),
-        snaplen,
         bufsize: i32::try_from(bufsize).unwrap_or(i32::MAX),
-        precision: config.precision,
         timeout_ms: config.timeout_ms.max(0),
         nonblock: true,
         vlan_aux,
         host_clock: opened.host_clock,
-        direction: Direction::InOut,
         installed: Installed::default(),
-        userland: UserlandFilter::off(),
         counter: StatsCounter::default(),
         drops,
         waker: Arc::new(waker),

@@ -16,7 +16,7 @@ const FD_FRAME: u8 = 0x04;
 
 /// Rewrites the fields of a CAN frame in place.
 pub(super) fn to_network_order(frame: &Frame) {
-    let protocol = u16::from_be(frame.from.sll_protocol);
+    let protocol = u16::from_be(super::ring::from(frame).sll_protocol);
     if protocol == CANXL {
         // Priority and identifiers stay as they are: `canxl_frame` is told by its protocol.
         return;

@@ -6,7 +6,8 @@ use super::vlan::Tag;
 /// a VLAN tag.
 pub(super) const HEADROOM: usize = 20;
 
-/// One packet in memory that it may be completed in.
+/// One packet in memory that it may be completed in. Small, and read no further than needed: one
+/// is made for every packet.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     /// First byte; [`HEADROOM`] bytes before it may be written.
@@ -19,10 +20,19 @@ pub(super) struct Frame {
     pub sec: i64,
     /// Nanoseconds.
     pub nsec: u32,
-    /// The VLAN tag that kernel or adapter took off.
-    pub tag: Option<Tag>,
-    /// Where it came from.
-    pub from: libc::sockaddr_ll,
+    /// Status bits, and VLAN tag and protocol identifier that kernel or adapter took off.
+    pub vlan: (u32, u16, u16),
+    /// Where it came from; valid and aligned as long as the packet, see [`super::ring::from`].
+    pub from: *const libc::sockaddr_ll,
+}
+
+impl Frame {
+    /// The VLAN tag that was taken off.
+    #[inline]
+    pub fn tag(&self) -> Option<Tag> {
+        let (status, tci, tpid) = self.vlan;
+        Tag::from_kernel(status, tci, tpid)
+    }
 }
 
 /// A ring slot whose lengths do not fit in it: the kernel's memory is not what it should be.
@@ -34,4 +44,12 @@ pub(super) struct Corrupt {
     pub caplen: u32,
     /// Bytes the slot has.
     pub room: u32,
+}
+
+/// What gives frames.
+pub(super) trait Frames {
+    /// The next one; `None` when the source must be asked whether it is ready.
+    fn next(&mut self) -> Result<Option<Frame>, Corrupt>;
+    /// Number of the unit the frame taken last came in: a block of many packets, or a packet.
+    fn unit(&self) -> u64;
 }

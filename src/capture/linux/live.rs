@@ -2,7 +2,7 @@
 
 use super::cooked;
 use super::drops::InterfaceDrops;
-use super::frame::{Corrupt, Frame};
+use super::frame::{Corrupt, Frame, Frames};
 use super::kernel_filter::{self, Cooked, Installed};
 use super::selection::{self, Selection, UserlandFilter};
 use super::source::Source;
@@ -27,57 +27,36 @@ use std::sync::Arc;
 /// comes up again, and it may be removed meanwhile.
 const DOWN_POLL_MS: i32 = 20;
 
-/// Everything about an activated socket.
-pub(super) struct Live {
-    pub socket: PacketSocket,
-    pub source: Source,
-    /// Interface index; 0 for all interfaces.
-    pub ifindex: i32,
+/// What becomes of a packet between the kernel and the user.
+pub(super) struct View {
+    pub direction: Direction,
     /// Index of the loopback interface, or -1.
     pub lo_ifindex: i32,
-    pub linktypes: Vec<Dlt>,
-    pub linktype: Dlt,
     /// Cooked header that is put in front of packets.
     pub cooked: Cooked,
     /// Where a VLAN tag goes back in.
     pub tag_offset: Option<u32>,
     pub snaplen: u32,
-    pub bufsize: i32,
     pub precision: Precision,
-    /// Packet buffer timeout in milliseconds, 0 for none.
-    pub timeout_ms: i32,
-    pub nonblock: bool,
-    pub vlan_aux: bool,
-    /// Whether time stamps are of the host's clock.
-    pub host_clock: bool,
-    pub direction: Direction,
-    pub installed: Installed,
     pub userland: UserlandFilter,
-    pub counter: StatsCounter,
-    pub drops: InterfaceDrops,
-    pub waker: Arc<EventWaker>,
-    /// Whether the interface is down.
-    pub down: bool,
-    pub corrupt: Option<Corrupt>,
-    /// Room for the one packet of [`Backend::next_detached`].
-    pub detached: Box<[u8]>,
 }
 
-impl Live {
+impl View {
     /// Completes a packet in place and puts it into `out`; whether it is wanted.
     #[inline]
-    fn present(&self, frame: &Frame, out: &mut RawPacket) -> bool {
-        if !selection::wants(self.direction, &frame.from, self.lo_ifindex) {
+    fn present(&self, frame: &Frame, unit: u64, out: &mut RawPacket) -> bool {
+        let from = super::ring::from(frame);
+        if !selection::wants(self.direction, from, self.lo_ifindex) {
             return false;
         }
         let plain = self.cooked == Cooked::No
-            && frame.tag.is_none()
-            && !self.userland.applies(self.source.unit())
-            && !selection::is_can(&frame.from);
+            && frame.tag().is_none()
+            && !self.userland.applies(unit)
+            && !selection::is_can(from);
         if plain {
             self.describe(frame, (frame.data, frame.caplen, frame.len), out);
         }
-        plain || self.complete(frame, out)
+        plain || self.complete(*frame, unit, out)
     }
 
     /// Fills in `out`: address, captured length and length as users see them.
@@ -98,9 +77,11 @@ impl Live {
     }
 
     /// The rest of [`Live::present`], for what not every packet needs.
-    fn complete(&self, frame: &Frame, out: &mut RawPacket) -> bool {
+    #[inline(never)]
+    fn complete(&self, frame: Frame, unit: u64, out: &mut RawPacket) -> bool {
+        let frame = &frame;
         let (mut data, mut caplen, mut len) = (frame.data, frame.caplen, frame.len);
-        if selection::is_can(&frame.from) {
+        if selection::is_can(super::ring::from(frame)) {
             super::can::to_network_order(frame);
         }
         if self.cooked != Cooked::No {
@@ -108,13 +89,13 @@ impl Live {
             let header = cooked::header_len(self.cooked) as u32;
             (caplen, len) = (caplen + header, len + header);
         }
-        if self.userland.applies(self.source.unit()) {
+        if self.userland.applies(unit) {
             let packet = super::ring::bytes(data, caplen.min(self.snaplen));
             if !self.userland.passes(frame, packet, len) {
                 return false;
             }
         }
-        if let (Some(tag), Some(at)) = (frame.tag, self.tag_offset.filter(|at| caplen >= *at)) {
+        if let (Some(tag), Some(at)) = (frame.tag(), self.tag_offset.filter(|at| caplen >= *at)) {
             data = super::ring::insert_tag(data, at as usize, tag);
             (caplen, len) = (caplen + TAG_LEN, len + TAG_LEN);
         }
@@ -122,6 +103,46 @@ impl Live {
         true
     }
 
+    /// The next packet that is wanted into `out`; whether there was one.
+    #[inline(always)]
+    fn take(&self, frames: &mut impl Frames, out: &mut RawPacket) -> Result<bool, Corrupt> {
+        while let Some(frame) = frames.next()? {
+            if self.present(&frame, frames.unit(), out) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Everything about an activated socket.
+pub(super) struct Live {
+    pub socket: PacketSocket,
+    pub source: Source,
+    pub view: View,
+    /// Interface index; 0 for all interfaces.
+    pub ifindex: i32,
+    pub linktypes: Vec<Dlt>,
+    pub linktype: Dlt,
+    pub bufsize: i32,
+    /// Packet buffer timeout in milliseconds, 0 for none.
+    pub timeout_ms: i32,
+    pub nonblock: bool,
+    pub vlan_aux: bool,
+    /// Whether time stamps are of the host's clock.
+    pub host_clock: bool,
+    pub installed: Installed,
+    pub counter: StatsCounter,
+    pub drops: InterfaceDrops,
+    pub waker: Arc<EventWaker>,
+    /// Whether the interface is down.
+    pub down: bool,
+    pub corrupt: Option<Corrupt>,
+    /// Room for the one packet of [`Backend::next_detached`].
+    pub detached: Box<[u8]>,
+}
+
+impl Live {
     /// Milliseconds to wait for packets; negative for ever.
     fn poll_timeout(&self) -> i32 {
         match &self.source {
@@ -210,18 +231,17 @@ impl Live {
     /// The next packet that is wanted into `out`; whether there was one.
     #[inline]
     fn take(&mut self, out: &mut RawPacket) -> bool {
-        loop {
-            match self.source.next() {
-                Ok(Some(frame)) if self.present(&frame, out) => return true,
-                Ok(Some(_)) => {}
-                Ok(None) => return false,
-                Err(corrupt) => {
-                    // Told by the next fill: here there is nobody to tell.
-                    self.corrupt = Some(corrupt);
-                    return false;
-                }
-            }
-        }
+        // A loop for each way, which is why the ways are told apart out here.
+        let taken = match &mut self.source {
+            Source::Blocks(ring) => self.view.take(ring, out),
+            Source::Frames(ring) => self.view.take(ring, out),
+            Source::Queue(queue) => self.view.take(queue, out),
+        };
+        taken.unwrap_or_else(|corrupt| {
+            // Told by the next fill: here there is nobody to tell.
+            self.corrupt = Some(corrupt);
+            false
+        })
     }
 
     /// Lets nothing in, so that a later filter need not let through what only the present one
@@ -257,15 +277,15 @@ impl Backend for Live {
 
     fn set_linktype(&mut self, dlt: Dlt) -> Result<(), CaptureError> {
         self.linktype = dlt;
-        self.tag_offset = vlan::tag_offset(dlt);
-        if self.cooked != Cooked::No {
-            self.cooked = cooked::form(dlt);
+        self.view.tag_offset = vlan::tag_offset(dlt);
+        if self.view.cooked != Cooked::No {
+            self.view.cooked = cooked::form(dlt);
         }
         Ok(())
     }
 
     fn snaplen(&self) -> i32 {
-        self.snaplen as i32
+        self.view.snaplen as i32
     }
 
     fn bufsize(&self) -> i32 {
@@ -273,7 +293,7 @@ impl Backend for Live {
     }
 
     fn precision(&self) -> Precision {
-        self.precision
+        self.view.precision
     }
 
     fn live_target(&self) -> LiveTarget {
@@ -324,7 +344,7 @@ impl Backend for Live {
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {
-        super::inject::inject(&self.socket, self.ifindex, self.cooked, frame)
+        super::inject::inject(&self.socket, self.ifindex, self.view.cooked, frame)
     }
 
     fn stats(&mut self) -> Result<Stats, CaptureError> {
@@ -339,9 +359,9 @@ impl Backend for Live {
     fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError> {
         let stale = self.close_gate()?;
         let fd = self.socket.as_fd();
-        self.installed = kernel_filter::install(fd, program, self.cooked, self.snaplen)
+        self.installed = kernel_filter::install(fd, program, self.view.cooked, self.view.snaplen)
             .map_err(|e| failure_with("can't replace the kernel filter", e))?;
-        self.userland = if self.installed.in_userland() {
+        self.view.userland = if self.installed.in_userland() {
             UserlandFilter::always(program)
         } else {
             let selection = Selection::Program(Filter::new(program));
@@ -365,12 +385,12 @@ impl Backend for Live {
                 return Err(failure_with("can't attach the eBPF filter", e));
             }
         }
-        self.userland = UserlandFilter::until(stale, Selection::Nothing, self.gate_time());
+        self.view.userland = UserlandFilter::until(stale, Selection::Nothing, self.gate_time());
         Ok(())
     }
 
     fn set_direction(&mut self, direction: Direction) -> Result<(), CaptureError> {
-        self.direction = direction;
+        self.view.direction = direction;
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //! gave the slot back: that store is a release.
 
 use super::cooked;
-use super::frame::{Corrupt, Frame, HEADROOM};
+use super::frame::{Corrupt, Frame, Frames, HEADROOM};
 use super::kernel_filter::Cooked;
 use super::vlan::Tag;
 use crate::packet::RawPacket;
@@ -108,51 +108,11 @@ impl BlockRing {
         }
     }
 
-    /// The next packet of the block at hand.
-    #[inline(always)]
-    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        let rest = self.block_size.saturating_sub(self.next);
-        if rest < libc::TPACKET3_HDRLEN {
-            return self.give_up(Corrupt { mac: self.next as u32, caplen: 0, room: rest as u32 });
-        }
-        // SAFETY: header and address lie inside the block, which is ours.
-        let (slot, header, from) = unsafe {
-            let slot = self.mem.base().add(self.at * self.block_size + self.next);
-            let header = slot.cast::<libc::tpacket3_hdr>().read_unaligned();
-            (slot, header, slot.add(V3_ADDR).cast::<libc::sockaddr_ll>().read_unaligned())
-        };
-        let mac = match place(header.tp_mac, header.tp_snaplen, libc::TPACKET3_HDRLEN, rest) {
-            Ok(mac) => mac,
-            Err(corrupt) => return self.give_up(corrupt),
-        };
-        self.left -= 1;
-        self.next = self.next.saturating_add(header.tp_next_offset as usize);
-        let (tci, tpid) = (header.hv1.tp_vlan_tci as u16, header.hv1.tp_vlan_tpid);
-        Ok(Some(Frame {
-            // SAFETY: `place` checked that it lies inside the block.
-            data: unsafe { slot.add(mac) },
-            caplen: header.tp_snaplen,
-            len: header.tp_len,
-            sec: header.tp_sec.into(),
-            nsec: header.tp_nsec,
-            tag: Tag::from_kernel(header.tp_status, tci, tpid),
-            from,
-        }))
-    }
-
     /// Leaves the rest of a block that makes no sense.
     #[cold]
     fn give_up(&mut self, corrupt: Corrupt) -> Result<Option<Frame>, Corrupt> {
         self.left = 0;
         Err(corrupt)
-    }
-
-    /// Number of the block the last packet came from, from 1.
-    pub fn taken(&self) -> u64 {
-        self.taken
     }
 
     /// Full blocks that wait behind the one at hand.
@@ -169,6 +129,45 @@ impl BlockRing {
     }
 }
 
+impl Frames for BlockRing {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let rest = self.block_size.saturating_sub(self.next);
+        if rest < libc::TPACKET3_HDRLEN || self.next % align_of::<libc::tpacket3_hdr>() != 0 {
+            return self.give_up(Corrupt { mac: self.next as u32, caplen: 0, room: rest as u32 });
+        }
+        // SAFETY: header and address lie inside the block, which is ours, and are aligned.
+        let (slot, header, from) = unsafe {
+            let slot = self.mem.base().add(self.at * self.block_size + self.next);
+            (slot, &*slot.cast::<libc::tpacket3_hdr>(), slot.add(V3_ADDR).cast())
+        };
+        let mac = match place(header.tp_mac, header.tp_snaplen, libc::TPACKET3_HDRLEN, rest) {
+            Ok(mac) => mac,
+            Err(corrupt) => return self.give_up(corrupt),
+        };
+        self.left -= 1;
+        self.next = self.next.saturating_add(header.tp_next_offset as usize);
+        Ok(Some(Frame {
+            // SAFETY: `place` checked that it lies inside the block.
+            data: unsafe { slot.add(mac) },
+            caplen: header.tp_snaplen,
+            len: header.tp_len,
+            sec: header.tp_sec.into(),
+            nsec: header.tp_nsec,
+            vlan: (header.tp_status, header.hv1.tp_vlan_tci as u16, header.hv1.tp_vlan_tpid),
+            from,
+        }))
+    }
+
+    #[inline]
+    fn unit(&self) -> u64 {
+        self.taken
+    }
+}
+
 /// A TPACKET_V2 ring: a frame for each packet.
 pub(super) struct FrameRing {
     mem: RingMem,
@@ -176,7 +175,9 @@ pub(super) struct FrameRing {
     frame_size: usize,
     per_block: usize,
     frames: usize,
+    /// The frame at hand, or the one that comes next, and where it lies.
     at: usize,
+    offset: usize,
     held: bool,
     taken: u64,
 }
@@ -192,50 +193,68 @@ impl FrameRing {
             per_block: (shape.frames / shape.blocks) as usize,
             frames: shape.frames as usize,
             at: 0,
+            offset: 0,
             held: false,
             taken: 0,
         }
     }
 
-    fn offset(&self, frame: usize) -> usize {
+    fn offset_of(&self, frame: usize) -> usize {
         // Blocks may have a gap behind their last frame.
         frame / self.per_block * self.block_size + frame % self.per_block * self.frame_size
     }
 
-    fn is_ours(&self, frame: usize) -> bool {
-        let word = status(&self.mem, self.offset(frame));
-        word.load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    #[inline]
+    fn is_ours(&self, offset: usize) -> bool {
+        status(&self.mem, offset).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
     /// Whether a packet can be taken.
+    #[inline]
     pub fn ready(&mut self) -> bool {
         self.release();
-        self.is_ours(self.at)
+        self.is_ours(self.offset)
     }
 
     /// Gives the frame taken last back.
+    #[inline]
     pub fn release(&mut self) {
         if self.held {
-            status(&self.mem, self.offset(self.at))
-                .store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.at = if self.at + 1 == self.frames { 0 } else { self.at + 1 };
+            status(&self.mem, self.offset).store(libc::TP_STATUS_KERNEL, Ordering::Release);
             self.held = false;
+            self.at = if self.at + 1 == self.frames { 0 } else { self.at + 1 };
+            // Blocks are a power of two; divisions only where one ends.
+            let in_block = (self.offset & (self.block_size - 1)) + self.frame_size;
+            self.offset = match self.at {
+                0 => 0,
+                _ if in_block + self.frame_size <= self.block_size => self.offset + self.frame_size,
+                at => self.offset_of(at),
+            };
         }
     }
 
-    /// The next packet.
-    #[inline]
-    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
+    /// Packets that wait behind the one at hand.
+    pub fn backlog(&self) -> u64 {
+        let behind = usize::from(self.held);
+        let frame = |n: usize| (self.at + behind + n) % self.frames;
+        // All of them, not only those without a gap: processors finish frames in any order.
+        let last = (0..self.frames - behind).rposition(|n| self.is_ours(self.offset_of(frame(n))));
+        last.map_or(0, |n| n as u64 + 1)
+    }
+}
+
+impl Frames for FrameRing {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
         if !self.ready() {
             return Ok(None);
         }
         self.held = true;
         self.taken += 1;
-        // SAFETY: the frame is ours; header and address lie inside every frame.
+        // SAFETY: the frame is ours; header and address lie inside every frame, aligned.
         let (slot, header, from) = unsafe {
-            let slot = self.mem.base().add(self.offset(self.at));
-            let header = slot.cast::<libc::tpacket2_hdr>().read();
-            (slot, header, slot.add(V2_ADDR).cast::<libc::sockaddr_ll>().read())
+            let slot = self.mem.base().add(self.offset);
+            (slot, &*slot.cast::<libc::tpacket2_hdr>(), slot.add(V2_ADDR).cast())
         };
         let mac = place(header.tp_mac, header.tp_snaplen, libc::TPACKET2_HDRLEN, self.frame_size)?;
         Ok(Some(Frame {
@@ -245,24 +264,23 @@ impl FrameRing {
             len: header.tp_len,
             sec: header.tp_sec.into(),
             nsec: header.tp_nsec,
-            tag: Tag::from_kernel(header.tp_status, header.tp_vlan_tci, header.tp_vlan_tpid),
+            vlan: (header.tp_status, header.tp_vlan_tci, header.tp_vlan_tpid),
             from,
         }))
     }
 
-    /// Number of the packet taken last, from 1.
-    pub fn taken(&self) -> u64 {
+    #[inline]
+    fn unit(&self) -> u64 {
         self.taken
     }
+}
 
-    /// Packets that wait behind the one at hand.
-    pub fn backlog(&self) -> u64 {
-        let behind = usize::from(self.held);
-        let frame = |n: usize| (self.at + behind + n) % self.frames;
-        // All of them, not only those without a gap: processors finish frames in any order.
-        let last = (0..self.frames - behind).rposition(|n| self.is_ours(frame(n)));
-        last.map_or(0, |n| n as u64 + 1)
-    }
+/// Where a frame came from.
+#[inline(always)]
+pub(super) fn from(frame: &Frame) -> &libc::sockaddr_ll {
+    // SAFETY: valid and aligned as long as the packet, says whoever made the frame; nothing
+    // writes to it.
+    unsafe { &*frame.from }
 }
 
 /// The `len` bytes at `data`: a packet taken from a [`Source`](super::source::Source) and not
@@ -289,8 +307,8 @@ pub(super) fn prepend_cooked(frame: &Frame, cooked: Cooked) -> *mut u8 {
         let to = frame.data.sub(len);
         match cooked {
             Cooked::No => {}
-            Cooked::V1 => to.cast::<[u8; cooked::V1_LEN]>().write(cooked::v1(&frame.from)),
-            Cooked::V2 => to.cast::<[u8; cooked::V2_LEN]>().write(cooked::v2(&frame.from)),
+            Cooked::V1 => to.cast::<[u8; cooked::V1_LEN]>().write(cooked::v1(from(frame))),
+            Cooked::V2 => to.cast::<[u8; cooked::V2_LEN]>().write(cooked::v2(from(frame))),
         }
         to
     }

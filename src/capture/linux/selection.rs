@@ -98,14 +98,14 @@ impl UserlandFilter {
 
 /// What the kernel's filter could ask beside the packet's bytes.
 fn aux(frame: &Frame) -> Aux {
-    let from = &frame.from;
+    let (from, tag) = (super::ring::from(frame), frame.tag());
     let mut aux = Aux::NONE
         .with(Ancillary::Protocol, u16::from_be(from.sll_protocol).into())
         .with(Ancillary::PktType, from.sll_pkttype.into())
         .with(Ancillary::IfIndex, from.sll_ifindex as u32)
         .with(Ancillary::HaType, from.sll_hatype.into())
-        .with(Ancillary::VlanTpid, frame.tag.map_or(0, |tag| tag.tpid.into()));
-    aux.set_vlan(frame.tag.map(|tag| tag.tci));
+        .with(Ancillary::VlanTpid, tag.map_or(0, |tag| tag.tpid.into()));
+    aux.set_vlan(tag.map(|tag| tag.tci));
     aux
 }
 
@@ -153,15 +153,15 @@ mod tests {
         let selection = Selection::Program(Filter::new(&program));
         let filter = UserlandFilter::until(3, selection, 1_000_000_000);
         assert!(filter.applies(3) && !filter.applies(4));
-        let mut bytes = [1u8; 20];
+        let (mut bytes, from) = ([1u8; 20], from(0, 2, 0x800));
         let mut frame = Frame {
             data: bytes.as_mut_ptr(),
             caplen: 20,
             len: 100,
             sec: 1,
             nsec: 10,
-            tag: None,
-            from: from(0, 2, 0x800),
+            vlan: (0, 0, 0),
+            from: &raw const from,
         };
         assert!(!filter.passes(&frame, &bytes, 100));
         frame.sec = 2;

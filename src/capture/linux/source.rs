@@ -1,8 +1,7 @@
 //! The ways packets come from a packet socket.
 
-use super::frame::{Corrupt, Frame, HEADROOM};
+use super::frame::{Corrupt, Frame, Frames, HEADROOM};
 use super::ring::{BlockRing, FrameRing};
-use super::vlan::Tag;
 use crate::sys::packet::PacketSocket;
 use crate::sys::recv_batch::Batch;
 use std::io;
@@ -40,25 +39,32 @@ impl Queue {
         }
         Ok(self.next < self.end)
     }
+}
 
-    fn next(&mut self) -> Option<Frame> {
+impl Frames for Queue {
+    #[inline]
+    fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
         if self.next == self.end {
-            return None;
+            return Ok(None);
         }
         let message = self.batch.message(self.next);
         self.next += 1;
         self.taken += 1;
-        let tag =
-            message.aux.and_then(|a| Tag::from_kernel(a.tp_status, a.tp_vlan_tci, a.tp_vlan_tpid));
-        Some(Frame {
+        let vlan = message.aux.map(|a| (a.tp_status, a.tp_vlan_tci, a.tp_vlan_tpid));
+        Ok(Some(Frame {
             data: message.data,
             caplen: message.caplen,
             len: message.len,
             sec: message.time.0,
             nsec: message.time.1 as u32,
-            tag,
+            vlan: vlan.unwrap_or_default(),
             from: message.from,
-        })
+        }))
+    }
+
+    #[inline]
+    fn unit(&self) -> u64 {
+        self.taken
     }
 }
 
@@ -85,16 +91,6 @@ impl Source {
         }
     }
 
-    /// The next packet; `None` when [`Source::ready`] must be asked. Valid until the next call.
-    #[inline(always)]
-    pub fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
-        match self {
-            Self::Blocks(ring) => ring.next(),
-            Self::Frames(ring) => ring.next(),
-            Self::Queue(queue) => Ok(queue.next()),
-        }
-    }
-
     /// Gives the kernel back what was used up.
     pub fn release(&mut self) {
         match self {
@@ -114,16 +110,6 @@ impl Source {
         }
     }
 
-    /// Number of the unit the packet taken last came in: a block of many packets, or a packet.
-    #[inline]
-    pub fn unit(&self) -> u64 {
-        match self {
-            Self::Blocks(ring) => ring.taken(),
-            Self::Frames(ring) => ring.taken(),
-            Self::Queue(queue) => queue.taken,
-        }
-    }
-
     /// Number of the last unit that may hold packets from before this call, given that the
     /// kernel lets none in now.
     pub fn last_stale_unit(&self) -> u64 {
@@ -131,8 +117,8 @@ impl Source {
         const UNDER_WAY: u64 = 64;
         match self {
             // The block that is being filled, and one more should it be full just now.
-            Self::Blocks(ring) => ring.taken() + ring.backlog() + 2,
-            Self::Frames(ring) => ring.taken() + ring.backlog() + UNDER_WAY,
+            Self::Blocks(ring) => ring.unit() + ring.backlog() + 2,
+            Self::Frames(ring) => ring.unit() + ring.backlog() + UNDER_WAY,
             Self::Queue(queue) => queue.taken + (queue.end - queue.next) as u64 + UNDER_WAY,
         }
     }
