@@ -160,6 +160,7 @@ fn excuse(error: &str, dlt: i32) -> Option<&'static str> {
         || llc
         || error == "aid supported only on ARCnet"
         || error.starts_with("unknown data link type")
+        || (dlt == 165 && error == "not a broadcast link")
     {
         return Some("link-layer types of newer versions");
     }

@@ -130,16 +130,13 @@ impl Lowerer<'_> {
 
     /// `vpi` and `vci`.
     pub(super) fn atm_field(&mut self, field: AtmField, tests: &[ValueTest]) -> Lowered {
-        let (name, offset, size, max) = match field {
-            AtmField::Vpi => ("vpi", VPI, Size::B, 0xff),
-            AtmField::Vci => ("vci", VCI, Size::H, 0xffff),
+        let (name, offset, size) = match field {
+            AtmField::Vpi => ("vpi", VPI, Size::B),
+            AtmField::Vci => ("vci", VCI, Size::H),
         };
         self.sunatm_only(name)?;
         let mut terms = Vec::with_capacity(tests.len());
         for test in tests {
-            if test.value > max {
-                return Err(LowerError::TooBig { what: name, value: test.value, max });
-            }
             let cmp = comparison(test.op);
             terms.push(self.cmp(Base::Packet, offset, size, cmp, test.value)?);
         }

@@ -73,23 +73,25 @@ pub enum LowerError {
     PfIfname(usize),
     #[error("ruleset names can only be {0} characters")]
     PfRuleset(usize),
-    #[error("unknown PF reason")]
-    PfReason,
-    #[error("unknown PF action")]
-    PfAction,
+    #[error("{what} value {value} too big; max value = {max}")]
+    ValueTooBig { what: &'static str, value: u32, max: u32 },
+    #[error("unknown PF reason \"{0}\"")]
+    PfReason(String),
+    #[error("unknown PF action \"{0}\"")]
+    PfAction(String),
+    #[error("unknown 802.11 type name \"{0}\"")]
+    WlanType(String),
+    #[error("unknown 802.11 subtype name \"{0}\"")]
+    WlanSubtype(String),
     #[error("unknown 802.11 type name")]
-    WlanType,
-    #[error("unknown 802.11 subtype name")]
-    WlanSubtype,
-    #[error("unknown 802.11 type value")]
-    WlanTypeValue,
+    WlanSubtypeAlone,
     #[error("invalid 802.11 type value {0:#04x}")]
     InvalidWlanType(u32),
     #[error("invalid 802.11 subtype value {0:#04x}")]
     InvalidWlanSubtype(u32),
     #[error("unknown 802.11 direction")]
     WlanDir,
-    #[error("unknown LLC type name \"{0}\" specified")]
+    #[error("unknown LLC type name \"{0}\"")]
     LlcType(String),
     #[error("'{0}' does not support the index operation")]
     NoIndex(&'static str),

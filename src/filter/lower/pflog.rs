@@ -35,11 +35,13 @@ const ACTIONS: [(&str, u32); 18] = [
     ("afrt", 15),
 ];
 
-fn number(value: &NameOrNum, names: &[(&str, u32)]) -> Option<u32> {
+/// The number, or the name that is none of those known.
+fn number(value: &NameOrNum, names: &[(&str, u32)]) -> Result<u32, String> {
     match value {
-        NameOrNum::Num(n) => Some(*n),
+        NameOrNum::Num(n) => Ok(*n),
         NameOrNum::Name(name) => {
-            names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|&(_, n)| n)
+            let known = names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+            known.map(|&(_, n)| n).ok_or_else(|| name.clone())
         }
     }
 }
@@ -86,14 +88,14 @@ impl Lowerer<'_> {
     /// `reason`.
     pub(super) fn pf_reason(&mut self, reason: &NameOrNum) -> Lowered {
         self.pflog_only("reason")?;
-        let n = number(reason, &REASONS).ok_or(LowerError::PfReason)?;
+        let n = number(reason, &REASONS).map_err(LowerError::PfReason)?;
         self.eq(Base::Link, REASON, Size::B, n)
     }
 
     /// `action`.
     pub(super) fn pf_action(&mut self, action: &NameOrNum) -> Lowered {
         self.pflog_only("action")?;
-        let n = number(action, &ACTIONS).ok_or(LowerError::PfAction)?;
+        let n = number(action, &ACTIONS).map_err(LowerError::PfAction)?;
         self.eq(Base::Link, ACTION, Size::B, n)
     }
 }

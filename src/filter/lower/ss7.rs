@@ -108,7 +108,7 @@ impl Lowerer<'_> {
         for test in tests {
             let value = test.value;
             if value > max {
-                return Err(LowerError::TooBig { what: name, value, max });
+                return Err(LowerError::ValueTooBig { what: name, value, max });
             }
             let cmp = comparison(test.op);
             let value = in_place(field, value);

@@ -160,7 +160,9 @@ impl Lowerer<'_> {
                 return Err(LowerError::InvalidWlanType(*n));
             }
             NameOrNum::Num(n) => *n,
-            NameOrNum::Name(name) => type_number(name).ok_or(LowerError::WlanType)?,
+            NameOrNum::Name(name) => {
+                type_number(name).ok_or_else(|| LowerError::WlanType(name.clone()))?
+            }
         };
         let Some(subtype) = subtype else {
             return self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK, ty);
@@ -170,7 +172,9 @@ impl Lowerer<'_> {
                 return Err(LowerError::InvalidWlanSubtype(*n));
             }
             NameOrNum::Num(n) => *n,
-            NameOrNum::Name(name) => subtype_number(ty, name).ok_or(LowerError::WlanSubtype)?,
+            NameOrNum::Name(name) => {
+                subtype_number(ty, name).ok_or_else(|| LowerError::WlanSubtype(name.clone()))?
+            }
         };
         self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK | SUBTYPE_MASK, ty | subtype)
     }
@@ -183,7 +187,7 @@ impl Lowerer<'_> {
             NameOrNum::Name(name) => SUBTYPES
                 .iter()
                 .find_map(|&(ty, _)| subtype_number(ty, name).map(|subtype| ty | subtype))
-                .ok_or(LowerError::WlanTypeValue)?,
+                .ok_or(LowerError::WlanSubtypeAlone)?,
         };
         self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK | SUBTYPE_MASK, value)
     }
