@@ -15,7 +15,9 @@ pub fn dot(cfg: &Cfg, title: &str) -> String {
         let mut label = format!("{}:\\l", id.0);
         let mut line = |insn: &Insn| {
             let picture = image(insn, 0).to_string();
-            label.push_str(picture.trim_start_matches("(000) "));
+            let picture = picture.trim_start_matches("(000) ");
+            // The edges say where jumps go.
+            label.push_str(picture.split(" jt ").next().unwrap_or(picture).trim_end());
             label.push_str("\\l");
         };
         cfg.insns_of(id).iter().for_each(&mut line);

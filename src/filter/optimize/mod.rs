@@ -163,8 +163,9 @@ impl State<'_> {
     /// Shortens the blocks.
     fn instructions(&mut self, cfg: &mut Cfg) {
         loop {
-            let mut again =
-                self.pass(cfg, "fold", |cfg, flow, values| fold::fold_insns(cfg, flow, values));
+            // Loads that went because they change nothing do not count, but are worth showing.
+            let mut again = fold::fold_insns(cfg, &self.flow, &mut self.values);
+            (self.trace)("fold", cfg);
             again |= self
                 .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
             again |=
