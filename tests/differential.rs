@@ -62,6 +62,10 @@ fn verdicts_equal_libpcaps() {
     if std::env::var_os("OXPCAP_FUZZ_LONGER").is_some() {
         println!("{}", tally.longer.join("\n"));
     }
+    // Ours are shorter by a third in all; the few longer ones must stay few.
+    let longer = tally.longer.len() as u64;
+    let filters = tally.counts.get("filters").copied().unwrap_or_default();
+    assert!(longer <= 5 + filters / 500, "{longer} longer:\n{}", tally.longer.join("\n"));
     let failures = tally.failures.len();
     assert!(failures == 0, "{failures} failures:\n{}", tally.failures.join("\n"));
 }
@@ -195,11 +199,6 @@ fn changed(text: &str, dlt: i32) -> Option<&'static str> {
     if matches!(dlt, 139 | 140 | 197) && has(&["dpc", "hdpc"]) {
         return Some("MTP3 destinations are two bytes");
     }
-    // On link layers of variable length, arithmetic that does not look behind the link layer.
-    let arithmetic = text.contains(['<', '>', '=', '[']) || text.contains("byte ");
-    if matches!(dlt, 105 | 117 | 119 | 127 | 163 | 192) && arithmetic {
-        return Some("scratch registers that are used twice");
-    }
     let juniper = matches!(dlt, 130..=138 | 164 | 167 | 168 | 174 | 178..=183 | 194);
     if juniper && ["tcp[", "udp[", "sctp["].iter().any(|index| text.contains(index)) {
         return Some("headers after IPv4 are not looked for after IPv6");
@@ -225,6 +224,11 @@ fn excuse_packet(
     };
     if matches!(protocol, Some(240 | 241)) {
         return Some("packets of old ARCnet protocols");
+    }
+    // On link layers of variable length, arithmetic that does not look behind the link layer.
+    let arithmetic = text.contains(['<', '>', '=', '[']) || text.contains("byte ");
+    if matches!(dlt, 105 | 117 | 119 | 127 | 163 | 192) && arithmetic {
+        return Some("scratch registers that are used twice");
     }
     // Words of which the mask leaves nothing are not loaded, nor is what only a test for an old
     // protocol of ARCnet made necessary: packets that end before it.
