@@ -101,8 +101,6 @@ static void drop_queued(struct ox_pdump *d)
 	struct rte_mbuf *queued[OX_BURST];
 	unsigned int n;
 
-	rte_pktmbuf_free_bulk(d->burst, d->held);
-	d->held = 0;
 	while ((n = rte_ring_dequeue_burst(d->ring, (void **)queued, OX_BURST, NULL)) > 0)
 		rte_pktmbuf_free_bulk(queued, n);
 }
@@ -288,6 +286,7 @@ void ox_pdump_close(struct ox_pdump *d)
 		/* Without the privilege to ask, the next tap ends what goes on here. */
 		if (disable(d) == 0)
 			d->shared->owner = 0;
+		rte_pktmbuf_free_bulk(d->burst, d->held);
 		drop_queued(d);
 		ox_quiet_end();
 	}

@@ -97,6 +97,8 @@ pub(super) struct Polled {
     direction: Direction,
     engine: Engine,
     filtering: Filtering,
+    /// Headers of the packets at hand.
+    headers: Vec<PacketHeader>,
     /// Index of the next packet of the burst at hand.
     next: usize,
     /// Time of the burst, for packets without a stamp of their own.
@@ -120,6 +122,7 @@ impl Polled {
             nonblock: config.nonblock || config.timeout_ms < 0,
             direction: Direction::default(),
             filtering: Filtering::Off,
+            headers: Vec::with_capacity(source.burst),
             next: 0,
             stamp: Timestamp::default(),
             accepted: 0,
@@ -132,6 +135,7 @@ impl Polled {
     /// Takes one burst and filters it.
     fn poll(&mut self) -> Result<Poll, CaptureError> {
         self.next = 0;
+        self.headers.clear();
         if !self.source.receive().map_err(call_failure)? {
             return Ok(Poll::Nothing);
         }
@@ -143,9 +147,23 @@ impl Polled {
         if let Filtering::Here(filter) = &self.filtering {
             filter_from(&mut self.source, 0, filter);
         }
+        self.describe_from(0);
         let wanted = self.source.packets().len();
         self.accepted += wanted as u64;
         Ok(if wanted == 0 { Poll::AllRejected } else { Poll::Packets })
+    }
+
+    /// Makes the headers of the packets at hand from index `from` on.
+    fn describe_from(&mut self, from: usize) {
+        self.headers.truncate(from);
+        for packet in &self.source.packets()[from..] {
+            let ts = match packet.time_ns {
+                0 => self.stamp,
+                ns => split(ns, self.precision),
+            };
+            let caplen = packet.caplen.min(self.snaplen);
+            self.headers.push(PacketHeader { ts, caplen, len: packet.len });
+        }
     }
 
     fn woken(&self) -> bool {
@@ -301,17 +319,10 @@ impl Backend for Polled {
 
     fn next_into(&mut self, out: &mut RawPacket) -> bool {
         let Some(packet) = self.source.packets().get(self.next) else { return false };
-        self.next += 1;
-        let ts = match packet.time_ns {
-            0 => self.stamp,
-            ns => split(ns, self.precision),
-        };
-        // Field by field: whole structures are copied in wider pieces than they were stored in.
-        out.header.ts.sec = ts.sec;
-        out.header.ts.frac = ts.frac;
-        out.header.caplen = packet.caplen.min(self.snaplen);
-        out.header.len = packet.len;
+        // In one piece, as it will be read: it would not be forwarded to a wider load.
+        out.header = self.headers[self.next];
         out.data = packet.data;
+        self.next += 1;
         true
     }
 
@@ -343,6 +354,7 @@ impl Backend for Polled {
         let filter = Filter::with_preference(program, self.engine.preference());
         let before = self.source.packets().len();
         filter_from(&mut self.source, self.next, &filter);
+        self.describe_from(self.next);
         self.accepted -= (before - self.source.packets().len()) as u64;
         self.filtering = match (taken, all) {
             (true, _) => Filtering::Plugin,
