@@ -71,7 +71,7 @@ compare() {
     same "$label: built against the stage" "$out/$label.want" "$out/$label.stage.out"
 }
 
-for name in layout copy filters devices texts loops threads states live ours; do
+for name in layout copy filters devices texts loops threads states live cancel ours; do
     build "$name"
 done
 
@@ -95,8 +95,9 @@ compare copy copy-bad-filter /dev/null "$data/ssh.pcap" copied.pcap 'port port'
 compare copy copy-nowhere /dev/null "$data/ssh.pcap" /nonexistent/x
 if [ "$(id -u)" -eq 0 ]; then
     compare live live /dev/null
+    compare cancel cancel /dev/null "$data/ssh.pcap"
 else
-    skip "live: needs root"
+    skip "live, cancel: need root"
 fi
 
 check "survives what kills a process on libpcap" "$out/states.stage" "$data" survive
