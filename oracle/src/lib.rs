@@ -184,14 +184,14 @@ impl Oracle {
         if m.u8() == 0 { Ok(()) } else { Err(m.text()) }
     }
 
-    /// Nanoseconds to read a savefile through `pcap_dispatch` with an empty callback, and the
+    /// Nanoseconds of processor time to read a savefile through `pcap_dispatch` with an empty callback, and the
     /// number of packets.
     pub fn bench_read(&mut self, path: &Path) -> (u64, u64) {
         let mut m = self.must(Request::BenchRead, |out| put_path(out, path));
         (m.u64(), m.u64())
     }
 
-    /// Nanoseconds to write `count` packets of `size` bytes to a savefile.
+    /// Nanoseconds of processor time to write `count` packets of `size` bytes to a savefile.
     pub fn bench_write(&mut self, path: &Path, size: u32, count: u32) -> u64 {
         self.must(Request::BenchWrite, |out| {
             put_path(out, path);
