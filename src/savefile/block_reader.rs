@@ -105,7 +105,8 @@ impl BlockReader {
             }
             let until = if complete_only { self.start + n } else { n.max(BLOCK) };
             let until = until.min(self.buf.len());
-            match self.file.read(&mut self.buf[self.end..until]) {
+            let room = &mut self.buf[self.end..until];
+            match cancel::deferred(|| self.file.read(room)) {
                 Ok(0) => self.at_end = true,
                 Ok(got) => {
                     self.end += got;

@@ -134,7 +134,7 @@ pub fn bench_read(m: &mut In, out: &mut Out) {
         // SAFETY: an open handle; the counter outlives the loop.
         unsafe { pcap_sys::pcap_loop(handle.0, -1, Some(count), user.cast()) };
     }
-    out.u64((cpu_time() - start)).u64(packets);
+    out.u64(cpu_time() - start).u64(packets);
 }
 
 pub fn bench_write(m: &mut In, out: &mut Out) {
@@ -155,7 +155,7 @@ pub fn bench_write(m: &mut In, out: &mut Out) {
             }
             pcap_sys::pcap_dump_close(dumper);
         }
-        out.u64((cpu_time() - start));
+        out.u64(cpu_time() - start);
         pcap_sys::pcap_close(p);
     }
 }
