@@ -4,6 +4,8 @@
 //! memory they run in, and the other way round.
 
 mod burst;
+#[cfg(target_arch = "x86_64")]
+mod byte_order;
 mod code_buffer;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

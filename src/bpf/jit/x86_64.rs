@@ -17,6 +17,7 @@
 //! has already loaded as far.
 
 use super::Form;
+use super::byte_order::{Order, orders};
 use crate::bpf::analysis::{Analysis, State, bytes_needed, size, targets};
 use crate::bpf::{Aux, Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -25,20 +26,38 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 /// Where the fuel lies, from rsp; scratch words lie above it.
 const FUEL: i32 = -72;
 
+/// Longest program whose code is made twice.
+const MAX_TWICE: usize = 256;
+
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
 pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
     let mut assembler = Assembler::new(insns, form);
     assembler.prologue(insns, analysis);
-    for (index, insn) in insns.iter().enumerate() {
-        let state = analysis.before(index);
-        if state.reachable {
-            assembler.define(index);
-            assembler.check_unchanged(index, insn);
-            assembler.emit(index, insn, state);
-        }
+    let usual = if form == Form::Guarded { None } else { usual_length(insns, analysis) };
+    if let Some(bytes) = usual {
+        let long_enough = assembler.ops.new_dynamic_label();
+        dynasm!(assembler.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
+        assembler.body(insns, analysis, 0);
+        dynasm!(assembler.ops ; .arch x64 ; =>long_enough);
+        assembler.label_targets(insns);
     }
+    assembler.body(insns, analysis, usual.unwrap_or(0));
     assembler.epilogue();
     assembler.ops.finalize().ok()
+}
+
+/// The bytes that all loads at constant offsets need together, if it pays to have code without
+/// their checks for packets that are as long.
+fn usual_length(insns: &[Insn], analysis: &Analysis) -> Option<u32> {
+    if insns.len() > MAX_TWICE {
+        return None;
+    }
+    let needs = insns.iter().enumerate().filter_map(|(index, insn)| {
+        let state = analysis.before(index);
+        bytes_needed(insn).filter(|&bytes| state.reachable && bytes > state.present)
+    });
+    let (checks, longest) = needs.fold((0, 0), |(n, longest), bytes| (n + 1, bytes.max(longest)));
+    (checks > 1 && longest <= 64).then_some(longest)
 }
 
 struct Assembler {
@@ -53,6 +72,8 @@ struct Assembler {
     next_packet: DynamicLabel,
     accept: DynamicLabel,
     form: Form,
+    /// What the accumulator holds before each instruction.
+    orders: Vec<Order>,
 }
 
 /// What a conditional jump looks at, x86's names.
@@ -94,15 +115,37 @@ impl Assembler {
     fn new(insns: &[Insn], form: Form) -> Self {
         let mut ops = VecAssembler::new(0);
         let [fail, stale, next_packet, accept] = [(); 4].map(|()| ops.new_dynamic_label());
+        let orders = orders(insns);
+        let labels = Vec::new();
+        let mut assembler = Self { ops, labels, fail, stale, next_packet, accept, form, orders };
+        assembler.label_targets(insns);
+        assembler
+    }
+
+    /// Makes labels for a new body.
+    fn label_targets(&mut self, insns: &[Insn]) {
         let mut labels = vec![None; insns.len()];
         for (index, insn) in insns.iter().enumerate() {
             if op::class(insn.code) == op::JMP {
                 for target in targets(insn, index).into_iter().flatten() {
-                    labels[target].get_or_insert_with(|| ops.new_dynamic_label());
+                    labels[target].get_or_insert_with(|| self.ops.new_dynamic_label());
                 }
             }
         }
-        Self { ops, labels, fail, stale, next_packet, accept, form }
+        self.labels = labels;
+    }
+
+    /// All instructions, for packets that have at least `present` bytes.
+    fn body(&mut self, insns: &[Insn], analysis: &Analysis, present: u32) {
+        for (index, insn) in insns.iter().enumerate() {
+            let mut state = *analysis.before(index);
+            if state.reachable {
+                state.present = state.present.max(present);
+                self.define(index);
+                self.check_unchanged(index, insn);
+                self.emit(index, insn, &state);
+            }
+        }
     }
 
     fn define(&mut self, index: usize) {
@@ -219,9 +262,9 @@ impl Assembler {
                 op::IMM => self.set_accumulator(k),
                 op::LEN => dynasm!(ops ; .arch x64 ; mov eax, r9d),
                 op::MEM => dynasm!(ops ; .arch x64 ; mov eax, [rsp + scratch(k)]),
-                op::IND => self.load_indirect(insn, state),
+                op::IND => self.load_indirect(index, insn, state),
                 _ if is_ancillary(insn) => self.load_ancillary(k),
-                _ => self.load_absolute(insn, state),
+                _ => self.load_absolute(index, insn, state),
             },
             op::LDX => match op::mode(code) {
                 op::IMM => dynasm!(ops ; .arch x64 ; mov r8d, k as i32),
@@ -264,18 +307,18 @@ impl Assembler {
         }
     }
 
-    fn load_absolute(&mut self, insn: &Insn, state: &State) {
+    fn load_absolute(&mut self, index: usize, insn: &Insn, state: &State) {
         let address = self.constant_address(insn, state);
-        self.load(insn.code, address);
+        self.load(index, insn.code, address);
     }
 
-    fn load_indirect(&mut self, insn: &Insn, state: &State) {
+    fn load_indirect(&mut self, index: usize, insn: &Insn, state: &State) {
         let (k, size, fail) = (insn.k, size(insn.code), self.fail);
         let highest = u64::from(state.x_max) + u64::from(k) + u64::from(size);
         if highest <= i32::MAX as u64 {
             let end = (k + size) as i32;
             dynasm!(self.ops ; .arch x64 ; lea edx, [r8 + end] ; cmp edx, esi ; ja =>fail);
-            return self.load(insn.code, Address::Index(k as i32));
+            return self.load(index, insn.code, Address::Index(k as i32));
         }
         // 64-bit sums: what wraps round at 2^32 is beyond any packet.
         dynasm!(self.ops
@@ -286,10 +329,11 @@ impl Assembler {
             ; cmp rdx, rsi
             ; ja =>fail
         );
-        self.load(insn.code, Address::Computed);
+        self.load(index, insn.code, Address::Computed);
     }
 
-    fn load(&mut self, code: u16, address: Address) {
+    fn load(&mut self, index: usize, code: u16, address: Address) {
+        let in_host_order = self.orders[index + 1] == Order::Host;
         let ops = &mut self.ops;
         match (op::size(code), address) {
             (op::W, Address::Constant(k)) => dynasm!(ops ; .arch x64 ; mov eax, [rdi + k]),
@@ -311,8 +355,8 @@ impl Assembler {
             (_, Address::Computed) => dynasm!(ops ; .arch x64 ; movzx eax, BYTE [rdi + r10]),
         }
         match op::size(code) {
-            op::W => dynasm!(ops ; .arch x64 ; bswap eax),
-            op::H => dynasm!(ops ; .arch x64 ; rol ax, 8),
+            op::W if in_host_order => dynasm!(ops ; .arch x64 ; bswap eax),
+            op::H if in_host_order => dynasm!(ops ; .arch x64 ; rol ax, 8),
             _ => (),
         }
     }
@@ -415,7 +459,10 @@ impl Assembler {
         if taken == not_taken {
             return self.go(index, taken);
         }
-        let (ops, imm) = (&mut self.ops, insn.k as i32);
+        let Some(imm) = swapped(insn, self.orders[index]) else {
+            return self.go(index, not_taken);
+        };
+        let ops = &mut self.ops;
         match (op::operation(insn.code) == op::JSET, op::src(insn.code) == op::X) {
             (false, false) => dynasm!(ops ; .arch x64 ; cmp eax, imm),
             (false, true) => dynasm!(ops ; .arch x64 ; cmp eax, r8d),
@@ -467,6 +514,18 @@ impl Assembler {
             Condition::Below => dynasm!(ops ; .arch x64 ; jb =>label),
             Condition::BelowOrEqual => dynasm!(ops ; .arch x64 ; jbe =>label),
         }
+    }
+}
+
+/// The constant to compare the accumulator with; `None` when it cannot be equal.
+fn swapped(insn: &Insn, order: Order) -> Option<i32> {
+    match order {
+        Order::Host => Some(insn.k as i32),
+        Order::Word => Some(insn.k.swap_bytes() as i32),
+        Order::Half if op::operation(insn.code) == op::JSET => {
+            Some((insn.k as u16).swap_bytes().into())
+        }
+        Order::Half => u16::try_from(insn.k).ok().map(|k| k.swap_bytes().into()),
     }
 }
 
