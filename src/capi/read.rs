@@ -161,9 +161,10 @@ pub unsafe extern "C-unwind" fn pcap_next_ex(
     if p.is_null() || pkt_header.is_null() || pkt_data.is_null() {
         return status::ERROR;
     }
+    let mut packet = RawPacket::NONE;
     // SAFETY: an open handle.
-    match unsafe { step(p, &mut Reading::single()) } {
-        Ok(packet) => {
+    match unsafe { step_into(p, &mut Reading::single(), &mut packet) } {
+        Ok(()) => {
             // SAFETY: open, and the caller's two pointers are writable.
             unsafe {
                 (*p).core.header = packet.header.into();
@@ -187,9 +188,10 @@ pub unsafe extern "C-unwind" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -
     if p.is_null() || h.is_null() {
         return ptr::null();
     }
+    let mut packet = RawPacket::NONE;
     // SAFETY: an open handle.
-    match unsafe { step(p, &mut Reading::single()) } {
-        Ok(packet) => {
+    match unsafe { step_into(p, &mut Reading::single(), &mut packet) } {
+        Ok(()) => {
             // SAFETY: writable, says the caller.
             unsafe { *h = packet.header.into() };
             packet.data

@@ -30,8 +30,15 @@ impl Live {
         reading: &mut Reading,
         packet: &mut RawPacket,
     ) -> bool {
-        let goes_on = !reading.limit_reached() && !breaker.is_requested() && !reading.is_single();
-        if !goes_on || !self.backend.next_into(packet) {
+        if reading.limit_reached() || breaker.is_requested() {
+            return false;
+        }
+        let got = if reading.is_single() {
+            self.backend.next_detached().map(|next| *packet = next).is_some()
+        } else {
+            self.backend.next_into(packet)
+        };
+        if !got {
             return false;
         }
         reading.count_packet();
