@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <pcap/pcap.h>
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -53,6 +54,13 @@ static void read_one(pcap_t *p, unsigned int len)
 	CHECK(header->len == len && header->caplen == len);
 }
 
+static void count(unsigned char *user, const struct pcap_pkthdr *header, const unsigned char *bytes)
+{
+	(void)user;
+	(void)header;
+	(void)bytes;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned char frame[60] = { 0 };
@@ -87,6 +95,17 @@ int main(int argc, char **argv)
 	pcap_close(p);
 	uint16_t port;
 	CHECK(rte_eth_dev_get_port_by_name("net_null7", &port) != 0);
+
+	/* Taken away while it is open. */
+	p = activated("dpdk:net_null1", &status);
+	read_one(p, 70);
+	CHECK(rte_eal_hotplug_remove("vdev", "net_null1") == 0);
+	while ((status = pcap_dispatch(p, -1, count, NULL)) > 0)
+		;
+	CHECK(status == PCAP_ERROR && strstr(pcap_geterr(p), "is gone") != NULL);
+	CHECK(pcap_sendpacket(p, frame, sizeof(frame)) != 0);
+	pcap_close(p);
+	CHECK(rte_eal_hotplug_add("vdev", "net_null1", "size=70") == 0);
 
 	/* Listed when asked for by scheme only. */
 	char error[PCAP_ERRBUF_SIZE];
