@@ -62,6 +62,11 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     state.tails(cfg, loads);
 }
 
+/// Rounds of threading and regrouping end after so many visits to blocks, lest a program of 100,000
+/// terms takes as many rounds; filters that people write take two or three.
+const MANY_VISITS: usize = 1 << 16;
+const VISITS_PER_BLOCK: usize = 24;
+
 /// What passes share.
 struct State<'a> {
     trace: &'a mut dyn FnMut(&str, &Cfg),
@@ -105,7 +110,9 @@ impl State<'_> {
         self.tests(cfg);
         self.ask(cfg, &mut questions, &mut regroup);
         let mut first = true;
-        loop {
+        let mut budget = MANY_VISITS + VISITS_PER_BLOCK * self.flow.post.len();
+        while budget > 0 {
+            budget = budget.saturating_sub(self.flow.post.len());
             let threaded = self.pass(cfg, "thread", |cfg, flow, _| {
                 thread::thread_edges(cfg, flow, &questions, &mut thread)
             });

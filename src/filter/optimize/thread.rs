@@ -5,7 +5,7 @@ use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
-/// Tests that the walk may pass over, per block and in all: more happens only where thousands of
+/// Tests that all walks together may pass over, per block and in all: more happens only where thousands of
 /// edges each lead into a chain of thousands of decided tests. What is left undone stays correct.
 const STEPS_PER_BLOCK: usize = 64;
 const STEPS: usize = 1 << 16;
@@ -21,13 +21,14 @@ pub(super) fn thread_edges(
     questions: &[Question],
     work: &mut ThreadWork,
 ) -> bool {
-    let steps = STEPS + STEPS_PER_BLOCK * flow.post.len();
+    let steps = *work.steps.get_or_insert(STEPS + STEPS_PER_BLOCK * flow.post.len());
     let mut router = Router { cfg, flow, questions, steps, changed: false };
     if flow.post.len() <= SMALL {
         thread_small(&mut router);
     } else {
         thread_large(&mut router, work);
     }
+    work.steps = Some(router.steps);
     router.changed
 }
 
@@ -38,6 +39,8 @@ pub(super) struct ThreadWork {
     /// Empty between rounds.
     facts: Facts,
     stack: Vec<Visit>,
+    /// Steps left for all rounds together; none before the first.
+    steps: Option<usize>,
 }
 
 /// So many blocks have their edges in the bits of one word.
@@ -97,7 +100,7 @@ fn thread_large(router: &mut Router, work: &mut ThreadWork) {
     work.dominators.update(router.cfg, router.flow);
     let numbers = router.questions.iter().map(Question::highest).max().unwrap_or(0) as usize + 1;
     work.facts.reset(numbers);
-    let ThreadWork { dominators, facts, stack } = work;
+    let ThreadWork { dominators, facts, stack, .. } = work;
     stack.clear();
     stack.push(Visit::Enter(block_node(router.cfg.root)));
     while let Some(visit) = stack.pop() {
