@@ -1,4 +1,4 @@
-//! The DPDK backend on virtual devices. Needs the plug-in (`make dpdk`, or
+//! The DPDK backend on virtual devices. Needs the plug-in (`make`, or
 //! `cargo build -p oxpcap-dpdk`); without it these tests say so and pass.
 
 mod dpdk {

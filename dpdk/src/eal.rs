@@ -202,17 +202,15 @@ fn init_on_helper_thread(words: &[String]) -> Result<c_int, Failure> {
 
 fn explain(words: &[String], rc: c_int, log: &str) -> Failure {
     let mut failure = Failure::errno("DPDK's EAL did not start", rc, "");
-    let telling: Vec<&str> = log
-        .lines()
-        .map(str::trim)
-        .filter(|line| {
-            let line = line.to_ascii_lowercase();
-            ["fatal", "cannot", "invalid", "error", "fail", "unrecognized", "permission", "no "]
-                .iter()
-                .any(|word| line.contains(word))
-        })
-        .take(3)
-        .collect();
+    // Not the usage, which lacks the prefix.
+    let told = |line: &&str| line.starts_with("EAL: ");
+    let words_of_failure =
+        ["fatal", "cannot", "invalid", "error", "fail", "unrecognized", "permission", "no "];
+    let bad = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        words_of_failure.iter().any(|word| line.contains(word))
+    };
+    let telling: Vec<&str> = log.lines().map(str::trim).filter(told).filter(bad).take(3).collect();
     if !telling.is_empty() {
         failure.text.push_str(&format!(": {}", telling.join("; ")));
     }

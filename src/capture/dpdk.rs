@@ -91,15 +91,15 @@ fn plugin_config(config: &Config) -> oxpcap_plugin::Config {
 fn load_failure(name: &str, error: &LoadError) -> CaptureError {
     let hint = match (name, error) {
         ("dpdk", LoadError::Missing { .. }) => {
-            "; install this library's DPDK plug-in (package libpcap-dpdk, or \"make dpdk\") \
-             and DPDK itself (Debian: package dpdk)"
+            "; install DPDK (Debian: package dpdk) and this library's plug-in for it (\"make\" \
+             builds it where package libdpdk-dev is installed)"
         }
         ("dpdk", LoadError::Refused(_)) => {
             "; install the DPDK release the plug-in was built for (Debian: package dpdk) or \
-             build the plug-in again (package libdpdk-dev, \"make dpdk\")"
+             build the plug-in again (\"make\", with package libdpdk-dev)"
         }
         ("dpdk", LoadError::Incompatible { .. }) => {
-            "; install the plug-in that came with this library (package libpcap-dpdk)"
+            "; install the plug-in that came with this library"
         }
         _ => "",
     };

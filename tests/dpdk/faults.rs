@@ -75,7 +75,7 @@ fn child_refused_arguments() {
     for (arguments, text) in [
         ("--help", "ends the program"),
         ("-h", "ends the program"),
-        ("--no-such-option", "EAL did not start"),
+        ("--no-such-option", "[arguments: --no-such-option"),
         ("-m abc", "not a number"),
         ("-l 9999", "EAL did not start"),
         ("'", "quote"),
