@@ -76,6 +76,7 @@ enum Kind {
     LdBAbsJeqK,
     LdHAbsJsetK,
     LdHIndJeqK,
+    AndKJeqK,
     /// Two comparisons, the first of which falls through to the second.
     JeqKJeqK,
     /// A header's length, a half word behind the header, a comparison.
@@ -172,6 +173,10 @@ impl Decoded {
                     a = half(packet, indexed(x, k)?)?;
                     pc += fused(a == c);
                 }
+                Kind::AndKJeqK => {
+                    a &= k;
+                    pc += fused(a == c);
+                }
                 Kind::JeqKJeqK => {
                     if a == k {
                         pc += usize::from(jt);
@@ -202,6 +207,7 @@ fn decode(insns: &[Insn]) -> Op {
         (Kind::LdBAbs, Some(Kind::JeqK), _) => fuse(Kind::LdBAbsJeqK, &insns[1]),
         (Kind::LdHAbs, Some(Kind::JsetK), _) => fuse(Kind::LdHAbsJsetK, &insns[1]),
         (Kind::LdHInd, Some(Kind::JeqK), _) => fuse(Kind::LdHIndJeqK, &insns[1]),
+        (Kind::AndK, Some(Kind::JeqK), _) => fuse(Kind::AndKJeqK, &insns[1]),
         (Kind::JeqK, Some(Kind::JeqK), _) if jf == 0 => {
             let Insn { jt: jt2, jf: jf2, k: c, .. } = insns[1];
             Op { kind: Kind::JeqKJeqK, jt2, jf2, c, ..plain }

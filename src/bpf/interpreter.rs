@@ -91,6 +91,11 @@ fn execute<'a>(
             JGT_X => pc += branch(a > x),
             JGE_X => pc += branch(a >= x),
             JSET_X => pc += branch(a & x != 0),
+            // The commonest ones without a second jump table.
+            AND_K => a &= k,
+            ADD_K => a = a.wrapping_add(k),
+            ADD_X => a = a.wrapping_add(x),
+            SUB_X => a = a.wrapping_sub(x),
             _ if op::class(code) == op::ALU => a = arithmetic(code, a, x, k)?,
             _ => return None,
         }
@@ -194,6 +199,10 @@ const LDX_MEM: u16 = op::LDX | op::MEM;
 const LDX_MSH: u16 = op::LDX | op::B | op::MSH;
 const TAX: u16 = op::MISC | op::TAX;
 const TXA: u16 = op::MISC | op::TXA;
+const AND_K: u16 = op::ALU | op::AND | op::K;
+const ADD_K: u16 = op::ALU | op::ADD | op::K;
+const ADD_X: u16 = op::ALU | op::ADD | op::X;
+const SUB_X: u16 = op::ALU | op::SUB | op::X;
 const JA: u16 = op::JMP | op::JA;
 const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
 const JGT_K: u16 = op::JMP | op::JGT | op::K;
