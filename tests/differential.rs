@@ -215,7 +215,8 @@ fn excuse_packet(
 ) -> Option<&'static str> {
     let same = |packet: &[u8]| {
         let all = filters.each_ref().map(|f| verdict(f, packet));
-        all.iter().all(|v| *v == all[0])
+        // Where libpcap's own differ, as with `not net A or A`, nothing can be said either.
+        all[0] != all[1] || all.iter().all(|v| *v == all[0])
     };
     let protocol = match dlt {
         7 => packet.get(2),

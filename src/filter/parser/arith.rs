@@ -133,11 +133,13 @@ impl Parser<'_> {
         if !may.has(Opens::ID.or(Opens::LIST)) {
             return self.error();
         }
-        if self.frame.alone() {
-            // In a list's first place a number must be followed by another member.
-            if !matches!(self.tok, Tok::And | Tok::Or) {
-                return self.error();
-            }
+        // Where it might have been arithmetic as well, what follows decides. In a list's first
+        // place another member must.
+        let joined = matches!(self.tok, Tok::And | Tok::Or);
+        let ends = matches!(self.tok, Tok::RParen | Tok::End);
+        let arith_too = may.has(Opens::EXPR.or(Opens::ARITH));
+        if arith_too && !joined && (self.frame.alone() || !ends) {
+            return self.error();
         }
         self.id_term(Id::Num(n), span)
     }
