@@ -200,7 +200,9 @@ fn changed(text: &str, dlt: i32) -> Option<&'static str> {
         return Some("MTP3 destinations are two bytes");
     }
     let juniper = matches!(dlt, 130..=138 | 164 | 167 | 168 | 174 | 178..=183 | 194);
-    if juniper && ["tcp[", "udp[", "sctp["].iter().any(|index| text.contains(index)) {
+    // Nor can BACnet's link layer tell them apart.
+    let vague = juniper || dlt == 165;
+    if vague && ["tcp[", "udp[", "sctp[", "pim["].iter().any(|index| text.contains(index)) {
         return Some("headers after IPv4 are not looked for after IPv6");
     }
     None
