@@ -1,7 +1,7 @@
 //! How the compiler asks for names.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Transport protocols a service name was found for.
@@ -45,7 +45,7 @@ pub trait Resolver {
 /// Asks for each host once: an answer may take seconds, and a filter may be lowered twice.
 pub(super) struct Remembering<'a> {
     resolver: &'a dyn Resolver,
-    hosts: RefCell<HashMap<String, Option<HostAddrs>>>,
+    hosts: RefCell<BTreeMap<String, Option<HostAddrs>>>,
 }
 
 impl<'a> Remembering<'a> {
