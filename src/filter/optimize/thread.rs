@@ -3,6 +3,7 @@
 use super::dominators::{Dominators, Node, block_node};
 use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
+use super::values::Value;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// Tests that all walks together may pass over, per block and in all: more happens only where thousands of
@@ -52,26 +53,34 @@ fn thread_small(router: &mut Router) {
     let Router { cfg, flow, questions, .. } = router;
     let count = flow.post.len();
     let mut dominators = [u128::MAX; SMALL];
-    let mut same_value = [0u128; SMALL];
+    let mut classes = Classes { values: [0; SMALL], edges: [0; SMALL], count: 0 };
+    let mut class_of = [0u8; SMALL];
     dominators[count - 1] = 0;
     for (place, &id) in flow.post.iter().enumerate().rev() {
-        let value = questions[id.index()].value;
-        for (other, &other_id) in flow.post.iter().enumerate() {
-            if questions[other_id.index()].value == value {
-                same_value[place] |= 3 << (2 * other);
+        let known = dominators[place];
+        match cfg.block(id).term {
+            Term::Ret(_) => {}
+            Term::Goto(to) => dominators[flow.of(to).place as usize] &= known,
+            Term::If { jt, jf, .. } => {
+                let edge = 1 << (2 * place);
+                class_of[place] = classes.add(questions[id.index()].value, 3 * edge);
+                dominators[flow.of(jt).place as usize] &= known | edge;
+                dominators[flow.of(jf).place as usize] &= known | edge << 1;
             }
-        }
-        for (edge, next) in (2 * place..).zip(successors(&cfg.block(id).term)) {
-            dominators[flow.of(next).place as usize] &= dominators[place] | 1 << edge;
         }
     }
     for (place, &dominated) in dominators.iter().enumerate().take(count) {
         let id = router.flow.post[place];
-        let edges = successors(&router.cfg.block(id).term).count();
+        let edges = match router.cfg.block(id).term {
+            Term::Ret(_) => 0,
+            Term::Goto(_) => 1,
+            Term::If { .. } => 2,
+        };
         for edge in 0..edges {
             let known = dominated | 1 << (2 * place + edge);
             router.edge(id, edge == 0, |router, question, at| {
-                let mut related = known & same_value[router.flow.of(at).place as usize];
+                let class = class_of[router.flow.of(at).place as usize];
+                let mut related = known & classes.edges[usize::from(class)];
                 while related != 0 {
                     let fact = related.trailing_zeros() as usize;
                     related &= related - 1;
@@ -84,6 +93,25 @@ fn thread_small(router: &mut Router) {
                 None
             });
         }
+    }
+}
+
+/// The edges of all blocks that test the same value, for each value.
+struct Classes {
+    values: [Value; SMALL],
+    edges: [u128; SMALL],
+    count: usize,
+}
+
+impl Classes {
+    /// Adds edges of a block that tests a value; returns where that value's edges are.
+    fn add(&mut self, value: Value, edges: u128) -> u8 {
+        let known = self.values[..self.count].iter().position(|&other| other == value);
+        let class = known.unwrap_or(self.count);
+        self.values[class] = value;
+        self.count = self.count.max(class + 1);
+        self.edges[class] |= edges;
+        class as u8
     }
 }
 
