@@ -117,6 +117,16 @@ fn index(len: usize) -> u32 {
 }
 
 impl CondTree {
+    /// An empty tree with room for what most filters need.
+    pub fn new() -> Self {
+        Self {
+            nodes: Vec::with_capacity(48),
+            stmts: Vec::with_capacity(64),
+            children: Vec::with_capacity(48),
+            ..Self::default()
+        }
+    }
+
     /// A constant.
     pub fn constant(&mut self, value: bool) -> CondId {
         self.push(Cond::Const(value))

@@ -171,29 +171,44 @@ impl Lowerer<'_> {
         offset: u32,
         size: Size,
     ) -> Result<Steps, LowerError> {
+        if base == Base::Transport4 {
+            return self.load_transport4(offset, size);
+        }
+        let (reg, load) = self.last_step(base, offset, size)?;
+        Ok(match reg {
+            Some(reg) => vec![ldx_mem(reg), load],
+            None => vec![load],
+        })
+    }
+
+    /// The load itself, and the register that must be in X for it.
+    fn last_step(
+        &mut self,
+        base: Base,
+        offset: u32,
+        size: Size,
+    ) -> Result<(Option<u8>, Stmt), LowerError> {
         let layout = &self.layout;
         let (field, extra) = match base {
-            Base::Packet => return Ok(vec![insn(op::LD | op::ABS | size.code(), offset)]),
-            Base::Transport4 => return self.load_transport4(offset, size),
+            Base::Packet => return Ok((None, insn(op::LD | op::ABS | size.code(), offset))),
             Base::Link => (Field::Link, 0),
             Base::PrevLink => (Field::PrevLink, 0),
             Base::LinkType => (Field::LinkType, 0),
             Base::Llc => (Field::Payload, 0),
-            Base::Net => (Field::Payload, layout.network),
+            Base::Net | Base::Transport4 => (Field::Payload, layout.network),
             Base::NetNoSnap => (Field::Payload, layout.network_no_snap),
             Base::PrevMpls => (Field::Payload, layout.network.wrapping_sub(4)),
             Base::Transport6 => (Field::Payload, layout.network.wrapping_add(40)),
         };
         let reg = self.offset_reg(field)?;
         let k = self.offset_mut(field).constant.wrapping_add(extra).wrapping_add(offset);
-        Ok(match reg {
-            Some(reg) => vec![ldx_mem(reg), insn(op::LD | op::IND | size.code(), k)],
-            None => vec![insn(op::LD | op::ABS | size.code(), k)],
-        })
+        let mode = if reg.is_some() { op::IND } else { op::ABS };
+        Ok((reg, insn(op::LD | mode | size.code(), k)))
     }
 
     fn load_transport4(&mut self, offset: u32, size: Size) -> Result<Steps, LowerError> {
-        let mut steps = self.ipv4_header_length()?;
+        let mut steps = Vec::with_capacity(8);
+        self.push_ipv4_header_length(&mut steps)?;
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
         steps.push(insn(op::LD | op::IND | size.code(), k.wrapping_add(offset)));
         Ok(steps)
@@ -201,18 +216,25 @@ impl Lowerer<'_> {
 
     /// Steps that put the IPv4 header's length, plus the variable part of its offset, into X.
     pub(super) fn ipv4_header_length(&mut self) -> Result<Steps, LowerError> {
+        let mut steps = Vec::with_capacity(8);
+        self.push_ipv4_header_length(&mut steps)?;
+        Ok(steps)
+    }
+
+    fn push_ipv4_header_length(&mut self, steps: &mut Steps) -> Result<(), LowerError> {
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
-        Ok(match self.offset_reg(Field::Payload)? {
-            None => vec![insn(op::LDX | op::MSH | op::B, k)],
-            Some(reg) => vec![
+        match self.offset_reg(Field::Payload)? {
+            None => steps.push(insn(op::LDX | op::MSH | op::B, k)),
+            Some(reg) => steps.extend_from_slice(&[
                 ldx_mem(reg),
                 insn(op::LD | op::IND | op::B, k),
                 alu(op::AND, 0xf),
                 alu(op::LSH, 2),
                 alu_x(op::ADD),
                 TAX,
-            ],
-        })
+            ]),
+        }
+        Ok(())
     }
 
     /// A comparison of what `steps` load.
@@ -231,8 +253,7 @@ impl Lowerer<'_> {
         cmp: Cmp,
         k: u32,
     ) -> Result<CondId, LowerError> {
-        let steps = self.load(base, offset, size)?;
-        Ok(self.compare(&steps, cmp, k))
+        self.cmp_masked(base, offset, size, u32::MAX, cmp, k)
     }
 
     /// Whether a field has a value.
@@ -256,11 +277,22 @@ impl Lowerer<'_> {
         cmp: Cmp,
         k: u32,
     ) -> Result<CondId, LowerError> {
-        let mut steps = self.load(base, offset, size)?;
-        if mask != u32::MAX {
-            steps.push(alu(op::AND, mask));
-        }
-        Ok(self.compare(&steps, cmp, k))
+        let and = alu(op::AND, mask);
+        let masks = usize::from(mask != u32::MAX);
+        let short =
+            if base == Base::Transport4 { None } else { Some(self.last_step(base, offset, size)?) };
+        // Nearly all loads take one step, or two: no vector for these.
+        Ok(match short {
+            Some((None, load)) => self.compare(&[load, and][..1 + masks], cmp, k),
+            Some((Some(reg), load)) => {
+                self.compare(&[ldx_mem(reg), load, and][..2 + masks], cmp, k)
+            }
+            None => {
+                let mut steps = self.load_transport4(offset, size)?;
+                steps.extend((masks > 0).then_some(and));
+                self.compare(&steps, cmp, k)
+            }
+        })
     }
 
     /// Whether some bits of a field have a value.

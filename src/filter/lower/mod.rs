@@ -83,7 +83,7 @@ pub fn lower(
         ast,
         options,
         resolver,
-        tree: CondTree::default(),
+        tree: CondTree::new(),
         regs: Registers::new(lasting),
         layout,
         prologue: Prologue::default(),
