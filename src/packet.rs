@@ -2,7 +2,9 @@
 
 use crate::timestamp::Timestamp;
 
-/// The header that goes with a packet, libpcap's `struct pcap_pkthdr` in Rust's types.
+/// The header that goes with a packet, libpcap's `struct pcap_pkthdr` in Rust's types; laid out
+/// like it where C's `long` has 64 bits.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketHeader {
     /// When the packet was captured.

@@ -24,6 +24,7 @@ impl Precision {
 }
 
 /// A point in time: seconds since the Unix epoch and a fraction in the unit of a [`Precision`].
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01 00:00:00 UTC.

@@ -4,6 +4,7 @@ use super::boundary::{ErrorBuffer, guard};
 use super::types::{pcap_pkthdr, pcap_samp};
 use crate::error::{Error, status};
 use crate::handle::{Breaker, Handle};
+use crate::packet::RawPacket;
 use std::ffi::c_int;
 
 /// `pcap_t`.
@@ -20,7 +21,9 @@ pub struct pcap_t {
 pub struct Core {
     pub(super) handle: Handle,
     pub(super) errbuf: ErrorBuffer,
-    /// What `pcap_next_ex` gives a pointer to.
+    /// What `pcap_next_ex` read last, and its header for C where that is another: it gives a
+    /// pointer to one of the two.
+    pub(super) packet: RawPacket,
     pub(super) header: pcap_pkthdr,
     /// What `pcap_setsampling` gives a pointer to.
     pub(super) sampling: pcap_samp,
@@ -75,6 +78,7 @@ impl pcap_t {
             core: Core {
                 handle,
                 errbuf: ErrorBuffer::EMPTY,
+                packet: RawPacket::NONE,
                 header: pcap_pkthdr::ZERO,
                 sampling: pcap_samp { method: 0, value: 0 },
                 select_timeout: libc::timeval { tv_sec: 0, tv_usec: 0 },

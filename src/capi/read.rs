@@ -1,11 +1,11 @@
 //! Reading packets: pcap_loop(3PCAP), pcap_next_ex(3PCAP), pcap_breakloop(3PCAP).
 
-use super::boundary::guard_step;
+use super::boundary::{attempt, guard_step};
 use super::handle::{free, pcap_t, run};
-use super::types::{pcap_handler, pcap_pkthdr};
+use super::types::{header_for_c, pcap_handler, pcap_pkthdr};
 use crate::error::{Error, status};
 use crate::handle::{Reading, Step};
-use crate::packet::{PacketHeader, RawPacket};
+use crate::packet::RawPacket;
 use std::ffi::{c_int, c_uchar};
 use std::ptr;
 
@@ -59,17 +59,20 @@ unsafe fn each_packet(
     let Some(outermost) = (unsafe { begin(p, frame, callback.is_some()) }) else {
         return status::ERROR;
     };
-    let mut packet = RawPacket { header: PacketHeader::default(), data: ptr::null() };
+    let (mut packet, mut room) = (RawPacket::NONE, pcap_pkthdr::ZERO);
     loop {
         // SAFETY: open: `closed` is looked at after each callback.
-        if let Err(result) = unsafe { step_into(p, &mut reading, &mut packet) } {
+        if let Err(result) = unsafe { step_into(p, &mut reading, &raw mut packet) } {
             // SAFETY: open.
             return unsafe { end(p, outermost, result) };
         }
-        let header = pcap_pkthdr::from(packet.header);
         if let Some(callback) = callback {
-            // SAFETY: the program's function, and a packet that is valid until the next step.
-            unsafe { callback(user, &raw const header, packet.data) };
+            // SAFETY: both headers are ours; the program's function, and a packet that is valid
+            // until the next step.
+            unsafe {
+                let header = header_for_c(&raw mut packet.header, &raw mut room);
+                callback(user, header, packet.data);
+            }
         }
         // SAFETY: a `pcap_close` in the callback left the memory to the outermost loop.
         if unsafe { (*p).core.loops.closed } {
@@ -110,34 +113,47 @@ unsafe fn end(p: *mut pcap_t, outermost: bool, result: c_int) -> c_int {
 }
 
 /// One packet into `packet`, or what the loop returns.
+///
+/// # Safety
+/// `p` is an open handle and `packet` valid, perhaps the one in the handle; nothing of either is
+/// borrowed.
+#[inline(always)]
 unsafe fn step_into(
     p: *mut pcap_t,
     reading: &mut Reading,
-    packet: &mut RawPacket,
+    packet: *mut RawPacket,
 ) -> Result<(), c_int> {
-    // SAFETY: open, and no other borrow is alive between callbacks; the fields are disjoint.
-    let (core, breaker) = unsafe { (&mut (*p).core, &(*p).breaker) };
-    if guard_step(|| core.handle.next_into(breaker, reading, packet)) == Ok(true) {
+    // SAFETY: open, and no other borrow is alive between callbacks; the three are disjoint.
+    let (handle, breaker, out) = unsafe { (&mut (*p).core.handle, &(*p).breaker, &mut *packet) };
+    if attempt(|| handle.next_into(breaker, reading, out)) {
         return Ok(());
     }
     // SAFETY: as here. A panic above is met again there, and reported.
-    *packet = unsafe { step(p, reading) }?;
-    Ok(())
+    unsafe { step(p, reading, packet) }
 }
 
-/// One packet, or what the loop returns.
-unsafe fn step(p: *mut pcap_t, reading: &mut Reading) -> Result<RawPacket, c_int> {
+/// As [`step_into`], with all that may have to be done before there is a packet.
+#[inline(never)]
+unsafe fn step(p: *mut pcap_t, reading: &mut Reading, packet: *mut RawPacket) -> Result<(), c_int> {
     // SAFETY: open, and no other borrow is alive between callbacks; the fields are disjoint.
-    let (core, breaker) = unsafe { (&mut (*p).core, &(*p).breaker) };
+    let (core, breaker) = unsafe { (&raw mut (*p).core, &(*p).breaker) };
     loop {
-        match guard_step(|| core.handle.step(breaker, reading)) {
-            Ok(Ok(Step::Packet(packet))) => return Ok(packet),
+        // SAFETY: as before; the borrow ends with the step.
+        let handle = unsafe { &mut (*core).handle };
+        match guard_step(|| handle.step(breaker, reading)) {
+            Ok(Ok(Step::Packet(next))) => {
+                // SAFETY: valid, says the caller.
+                unsafe { *packet = next };
+                return Ok(());
+            }
             // Out here, where nothing is in the way of unwinding, the thread may be cancelled.
             Ok(Ok(Step::Wait(wait))) => reading.resume(wait.block()),
             Ok(Ok(Step::Done(result))) => return Err(result),
-            Ok(Err(e)) => return Err(core.fail(&e)),
+            // SAFETY: open, and nothing else is borrowed.
+            Ok(Err(e)) => return Err(unsafe { (*core).fail(&e) }),
             Err(text) => {
-                core.errbuf.set(text.as_bytes());
+                // SAFETY: as before.
+                unsafe { (*core).errbuf.set(text.as_bytes()) };
                 return Err(status::ERROR);
             }
         }
@@ -161,15 +177,16 @@ pub unsafe extern "C-unwind" fn pcap_next_ex(
     if p.is_null() || pkt_header.is_null() || pkt_data.is_null() {
         return status::ERROR;
     }
-    let mut packet = RawPacket::NONE;
     // SAFETY: an open handle.
-    match unsafe { step_into(p, &mut Reading::single(), &mut packet) } {
+    let packet = unsafe { &raw mut (*p).core.packet };
+    // SAFETY: an open handle, and its packet.
+    match unsafe { step_into(p, &mut Reading::single(), packet) } {
         Ok(()) => {
             // SAFETY: open, and the caller's two pointers are writable.
             unsafe {
-                (*p).core.header = packet.header.into();
-                *pkt_header = &raw mut (*p).core.header;
-                *pkt_data = packet.data;
+                let room = &raw mut (*p).core.header;
+                *pkt_header = header_for_c(&raw mut (*packet).header, room);
+                *pkt_data = (*packet).data;
             }
             1
         }
@@ -190,7 +207,7 @@ pub unsafe extern "C-unwind" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -
     }
     let mut packet = RawPacket::NONE;
     // SAFETY: an open handle.
-    match unsafe { step_into(p, &mut Reading::single(), &mut packet) } {
+    match unsafe { step_into(p, &mut Reading::single(), &raw mut packet) } {
         Ok(()) => {
             // SAFETY: writable, says the caller.
             unsafe { *h = packet.header.into() };

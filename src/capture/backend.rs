@@ -156,11 +156,11 @@ pub trait Backend: Send {
             None => false,
         }
     }
-    /// As [`Backend::next_packet`], for `pcap_next` and `pcap_next_ex`: the packet no longer
+    /// As [`Backend::next_into`], for `pcap_next` and `pcap_next_ex`: the packet no longer
     /// occupies kernel memory when it is returned, so that polling [`Backend::selectable_fd`]
     /// tells of later packets only. Its bytes stay valid until the next read.
-    fn next_detached(&mut self) -> Option<RawPacket> {
-        self.next_packet()
+    fn next_detached(&mut self, packet: &mut RawPacket) -> bool {
+        self.next_into(packet)
     }
     /// The packet returned last is no longer needed: called when a packet loop ends, so that
     /// the memory it occupied goes back to the kernel now and not at the next read.

@@ -34,7 +34,7 @@ impl Live {
             return false;
         }
         let got = if reading.is_single() {
-            self.backend.next_detached().map(|next| *packet = next).is_some()
+            self.backend.next_detached(packet)
         } else {
             self.backend.next_into(packet)
         };
@@ -76,6 +76,12 @@ impl Live {
     }
 
     fn ready(&mut self, reading: &Reading) -> Option<RawPacket> {
-        if reading.is_single() { self.backend.next_detached() } else { self.backend.next_packet() }
+        let mut packet = RawPacket::NONE;
+        let got = if reading.is_single() {
+            self.backend.next_detached(&mut packet)
+        } else {
+            self.backend.next_into(&mut packet)
+        };
+        got.then_some(packet)
     }
 }

@@ -330,13 +330,13 @@ impl Backend for Live {
         self.take(packet)
     }
 
-    fn next_detached(&mut self) -> Option<RawPacket> {
-        let mut packet = self.next_packet()?;
-        if self.source.last_is_held() {
-            packet.data = super::ring::copy_out(&packet, &mut self.detached);
+    fn next_detached(&mut self, packet: &mut RawPacket) -> bool {
+        let taken = self.take(packet);
+        if taken && self.source.last_is_held() {
+            packet.data = super::ring::copy_out(packet, &mut self.detached);
             self.source.release();
         }
-        Some(packet)
+        taken
     }
 
     fn release(&mut self) {
