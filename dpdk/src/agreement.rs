@@ -235,7 +235,7 @@ fn engines_agree() {
     ensure(&Wanted::Primary { pci: false }).unwrap();
     let packets = packets();
     let mbufs = mbufs(&packets);
-    let programs = programs(3_400);
+    let programs = programs(4_000);
     let (mut native, mut refused, mut accepted, mut slow) = (0, 0, 0u64, 0);
     for (text, program) in &programs {
         let interpreted = Filter::with_preference(program, Preference::Interpreter);
