@@ -20,13 +20,13 @@ pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> boo
         let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
         let mut kept = 0;
         for at in 0..insns.len() {
-            let Some(insn) = fold(values, &insns[at]) else {
+            let Some((insn, value)) = fold(values, &insns[at]) else {
                 continue;
             };
             changed |= insn != insns[at];
             insns[kept] = insn;
             kept += 1;
-            values.execute(&insn);
+            values.set(&insn, value);
         }
         block.len = kept as u32;
         let live = flow.live_out(&block.term) | term_uses(&block.term);
@@ -38,12 +38,12 @@ pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> boo
     changed
 }
 
-/// What becomes of an instruction; `None` when it is not needed.
-fn fold(values: &mut Values, insn: &Insn) -> Option<Insn> {
+/// What becomes of an instruction, and its value; `None` when it is not needed.
+fn fold(values: &mut Values, insn: &Insn) -> Option<(Insn, Value)> {
     let class = op::class(insn.code);
     if matches!(class, op::ST | op::STX) {
         let source = values.now(if class == op::ST { ACC } else { IDX });
-        return (values.now(2 + (insn.k as usize & 15)) != source).then_some(*insn);
+        return (values.now(2 + (insn.k as usize & 15)) != source).then_some((*insn, 0));
     }
     let tax = insn.code == op::MISC | op::TAX;
     let target = if class == op::LDX || tax { IDX } else { ACC };
@@ -56,15 +56,16 @@ fn fold(values: &mut Values, insn: &Insn) -> Option<Insn> {
         && let Some(k) = values.constant(value)
     {
         let load = if class == op::LDX { op::LDX } else { op::LD };
-        return Some(Insn::stmt(load | op::IMM, k));
+        return Some((Insn::stmt(load | op::IMM, k), value));
     }
-    match class {
-        op::LD if op::mode(insn.code) == op::IND => Some(absolute(values, insn)),
+    let simpler = match class {
+        op::LD if op::mode(insn.code) == op::IND => absolute(values, insn),
         op::ALU if op::src(insn.code) == op::X && op::operation(insn.code) != op::NEG => {
-            Some(by_constant(values, insn, value))
+            by_constant(values, insn, value)
         }
-        _ => Some(*insn),
-    }
+        _ => *insn,
+    };
+    Some((simpler, value))
 }
 
 /// An indexed load with a known index is an absolute one.

@@ -71,13 +71,22 @@ fn thread_small(router: &mut Router) {
     }
     for (place, &dominated) in dominators.iter().enumerate().take(count) {
         let id = router.flow.post[place];
-        let edges = match router.cfg.block(id).term {
-            Term::Ret(_) => 0,
-            Term::Goto(_) => 1,
-            Term::If { .. } => 2,
+        let (targets, edges) = match router.cfg.block(id).term {
+            Term::Ret(_) => continue,
+            Term::Goto(to) => ([to; 2], 1),
+            Term::If { jt, jf, .. } => ([jt, jf], 2),
         };
-        for edge in 0..edges {
+        for (edge, &to) in targets.iter().enumerate().take(edges) {
             let known = dominated | 1 << (2 * place + edge);
+            let class = usize::from(class_of[router.flow.of(to).place as usize]);
+            let undecided = match router.cfg.block(to).term {
+                Term::Ret(_) => true,
+                Term::Goto(_) => false,
+                Term::If { jt, jf, .. } => jt != jf && known & classes.edges[class] == 0,
+            };
+            if undecided {
+                continue;
+            }
             router.edge(id, edge == 0, |router, question, at| {
                 let class = class_of[router.flow.of(at).place as usize];
                 let mut related = known & classes.edges[usize::from(class)];

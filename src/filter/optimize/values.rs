@@ -5,7 +5,7 @@
 //! last kind is what a register gets where edges with different values meet; a block is entered
 //! at most once in a run, so such a number is one value, too.
 
-use super::flow::{Flow, Regs, successors};
+use super::flow::{Flow, Regs};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
@@ -27,6 +27,9 @@ struct Def {
     max: u32,
 }
 
+/// Registers that there are.
+const REGS: usize = 2 + op::MEMWORDS;
+
 const CONST: u16 = op::LD | op::IMM;
 /// A code that no instruction has: the value of a register on entry to a block.
 const ENTRY: u16 = 0xffff;
@@ -44,7 +47,7 @@ pub(super) struct Values {
     /// Expressions are simplified.
     folds: bool,
     /// Registers at the current point.
-    state: Vec<Value>,
+    state: [Value; REGS],
     entry: Vec<Value>,
     exit: Vec<Value>,
 }
@@ -78,30 +81,39 @@ impl Values {
 
     /// Goes to the start of a block, all of whose predecessors have been left.
     pub fn enter(&mut self, id: BlockId) {
-        let span = self.span(id);
-        for at in span.clone() {
-            if self.entry[at] == MERGED {
-                self.entry[at] = self.unknown();
+        let first = id.index() * self.regs;
+        for reg in 0..self.regs {
+            if self.entry[first + reg] == MERGED {
+                self.entry[first + reg] = self.unknown();
             }
+            self.state[reg] = self.entry[first + reg];
         }
-        self.state.clear();
-        self.state.extend_from_slice(&self.entry[span]);
     }
 
     /// Leaves a block: its registers go to its successors.
     pub fn leave(&mut self, id: BlockId, term: &Term) {
         let span = self.span(id);
-        self.exit[span].copy_from_slice(&self.state);
-        for next in successors(term) {
-            let span = self.span(next);
-            for (seen, &value) in self.entry[span].iter_mut().zip(&self.state) {
-                *seen = match *seen {
-                    0 => value,
-                    same if same == value => same,
-                    _ => MERGED,
-                };
+        for_each_register(&mut self.exit[span], &self.state, |exit, value| *exit = value);
+        match *term {
+            Term::Ret(_) => {}
+            Term::Goto(to) => self.arrive(to),
+            Term::If { jt, jf, .. } => {
+                self.arrive(jt);
+                self.arrive(jf);
             }
         }
+    }
+
+    /// Takes the registers along to a block.
+    fn arrive(&mut self, next: BlockId) {
+        let span = self.span(next);
+        for_each_register(&mut self.entry[span], &self.state, |seen, value| {
+            *seen = match *seen {
+                0 => value,
+                same if same == value => same,
+                _ => MERGED,
+            };
+        });
     }
 
     /// Forgets what registers hold.
@@ -204,6 +216,11 @@ impl Values {
     /// Runs an instruction on the registers.
     pub fn execute(&mut self, insn: &Insn) {
         let value = self.of_insn(insn);
+        self.set(insn, value);
+    }
+
+    /// Runs an instruction of which it is known what it loads or computes.
+    pub fn set(&mut self, insn: &Insn, value: Value) {
         let state = &mut self.state;
         match op::class(insn.code) {
             op::LD | op::ALU => state[ACC] = value,
@@ -322,6 +339,23 @@ const SPECIAL_OFFSETS: u32 = 0xffe0_0000;
 
 /// Stands in `entry` for "several values" until the block is visited.
 const MERGED: Value = u32::MAX;
+
+/// Pairs a block's registers with the current ones. Most programs have only the first two, for which
+/// a loop is slow.
+#[inline(always)]
+fn for_each_register(
+    of_block: &mut [Value],
+    state: &[Value; REGS],
+    mut act: impl FnMut(&mut Value, Value),
+) {
+    if let Some((first, scratch)) = of_block.split_first_chunk_mut::<2>() {
+        act(&mut first[0], state[0]);
+        act(&mut first[1], state[1]);
+        for (word, &value) in scratch.iter_mut().zip(&state[2..]) {
+            act(word, value);
+        }
+    }
+}
 
 /// Mixes an expression into a table index.
 pub(super) fn hash(code: u16, a: u32, b: u32) -> u32 {
