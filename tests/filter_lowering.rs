@@ -145,3 +145,12 @@ fn arithmetic_has_sixteen_registers() {
     let error = run(16).expect_err("too many operands at once");
     assert_eq!(error.to_string(), "out of registers needed to evaluate expression");
 }
+
+#[test]
+fn transport_headers_need_ipv4_before_their_index_is_looked_at() {
+    // Too short for the SNAP header that tells AppleTalk, and not IPv4 anyway.
+    let packet = ethernet(&[], 0, &[0; 6]);
+    for filter in ["not vrrp[atalk[10]] > 5", "not udp[atalk[0]:2] = 1"] {
+        assert_eq!(accepts(filter, Dlt::EN10MB, &packet), [true; 2], "{filter}");
+    }
+}

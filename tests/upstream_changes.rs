@@ -87,6 +87,13 @@ fn unequal_is_not_equal() {
 }
 
 #[test]
+fn atm_fields_stay_in_the_pseudo_header() {
+    // Libpcap looks for them in the header entered last.
+    check(Dlt::SUNATM, "lane and vpi 5", "01050000..60", Rejects, Accepts);
+    check(Dlt::SUNATM, "lane and vpi 5", "01000000 0000 0005..60", Accepts, Rejects);
+}
+
+#[test]
 fn dpc_is_two_bytes() {
     check(Dlt::MTP2, "dpc 5", "00000000 0500", Rejects, Accepts);
 }
@@ -170,6 +177,36 @@ fn per_packet_information() {
         Accepts,
     );
     check(Dlt::PPI, "vlan", packet, refuses("no VLAN support for Per-Packet Information"), Rejects);
+}
+
+#[test]
+fn per_packet_information_in_tunnels() {
+    // Not 802.11 inside; libpcap forgets to look once the headers were moved.
+    let packet = "00002000 01000000..100";
+    check(Dlt::PPI, "not dst port 5", packet, Rejects, Rejects);
+    check(Dlt::PPI, "not pppoes and not dst port 5", packet, Accepts, Rejects);
+}
+
+#[test]
+fn known_questions() {
+    // One question in `port 443` and `portrange 443-443`, and about the last of the MPLS labels;
+    // what is known is not loaded again.
+    let contradiction = "not (mpls 5 and (mpls and port 80 and mpls))";
+    let own = build(contradiction, &options(Dlt::EN10MB, true), &Table::default()).unwrap();
+    assert_eq!(own.insns().len(), 1);
+    check(Dlt::EN10MB, contradiction, "..100", Accepts, Accepts);
+    let [one, other] = ["tcp src port 443", "tcp src portrange 443-443"]
+        .map(|text| build(text, &options(Dlt::EN10MB, true), &Table::default()).unwrap());
+    assert_eq!(one.insns(), other.insns());
+}
+
+#[test]
+fn both_directions_of_junipers() {
+    // Libpcap's optimizer takes the second `outbound` for its contrary.
+    let text = "outbound and arp dst host 192.168.1.2 or outbound";
+    let packet = bytes("4d474300..60");
+    let own = build(text, &options(Dlt::JUNIPER_CHDLC, true), &Table::default());
+    assert_eq!(outcome(own.map_err(|e| e.to_string()), &packet), Accepts);
 }
 
 #[test]

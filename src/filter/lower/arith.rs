@@ -156,6 +156,11 @@ impl Lowerer<'_> {
         steps.extend(load);
         steps.push(st(reg));
         let guard = match (index.guard, guard) {
+            // What lies behind IPv4 is known to do so before the index is looked at, as in libpcap.
+            (Some(a), Some(b)) if needs_ipv4(proto) => {
+                let carried = self.link_type(ethertype::IP)?;
+                Some(self.all(&[carried, a, b]))
+            }
             (Some(a), Some(b)) => Some(self.and(a, b)),
             (one, None) | (None, one) => one,
         };
@@ -258,6 +263,22 @@ impl Lowerer<'_> {
     pub(super) fn length(&mut self, cmp: Cmp, n: u32) -> CondId {
         self.compare(&[insn(op::LD | op::LEN, 0)], cmp, n)
     }
+}
+
+/// Whether a protocol that can be indexed is looked for behind IPv4.
+fn needs_ipv4(proto: Proto) -> bool {
+    matches!(
+        proto,
+        Proto::Sctp
+            | Proto::Tcp
+            | Proto::Udp
+            | Proto::Icmp
+            | Proto::Igmp
+            | Proto::Igrp
+            | Proto::Pim
+            | Proto::Vrrp
+            | Proto::Carp
+    )
 }
 
 /// Steps that load from an index plus an offset plus a constant.
