@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Insn, op};
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{Options, Resolver, cfg, compile, emit, lower, optimize, parser};
+use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
 use pcap::linktype::Dlt;
 
 const EVERYDAY: [&str; 7] = [
@@ -21,27 +20,6 @@ const EVERYDAY: [&str; 7] = [
     "vlan and (host 10.0.0.1 or net 192.168.0.0/16) and not port 22",
     "ether host 00:11:22:33:44:55 and (icmp or arp or ip6 proto 58)",
 ];
-
-/// Filters here name nothing.
-struct Nameless;
-
-impl Resolver for Nameless {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -87,7 +65,7 @@ fn stages() {
             let ast = parser::parse(text.as_bytes()).expect(text);
             lap(0);
             let lowered =
-                lower::lower(&ast, &ethernet(), &Nameless, lower::Lists::Sets).expect(text);
+                lower::lower(&ast, &ethernet(), &NoNames, lower::Lists::Sets).expect(text);
             lap(1);
             let mut graph = cfg::build(lowered.tree, lowered.root, 262_144);
             lap(2);
@@ -102,18 +80,11 @@ fn stages() {
 }
 
 fn ethernet() -> Options {
-    Options {
-        linktype: Dlt(1),
-        snaplen: 262_144,
-        netmask: None,
-        optimize: true,
-        live: None,
-        savefile: None,
-    }
+    Options::new(Dlt(1))
 }
 
 fn ours(text: &str) -> Vec<Insn> {
-    match compile(black_box(text.as_bytes()), &ethernet(), &Nameless) {
+    match compile(black_box(text.as_bytes()), &ethernet(), &NoNames) {
         Ok(program) => program.insns().to_vec(),
         Err(error) => panic!("{}: {error}", &text[..text.len().min(60)]),
     }

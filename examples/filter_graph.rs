@@ -7,46 +7,17 @@
 
 use pcap::bpf::{DumpStyle, dump};
 use pcap::filter::optimize::{Loads, dot, run_traced};
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{Options, Resolver, cfg, emit, lower, parser};
+use pcap::filter::{NoNames, Options, cfg, emit, lower, parser};
 use pcap::linktype::Dlt;
-
-/// Looks nothing up: addresses and ports are numbers here.
-struct Numbers;
-
-impl Resolver for Numbers {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let text = args.next().unwrap_or_default();
     let dlt = args.next().map_or(Ok(1), |dlt| dlt.parse())?;
-    let options = Options {
-        linktype: Dlt(dlt),
-        snaplen: 262_144,
-        netmask: None,
-        optimize: true,
-        savefile: None,
-        live: None,
-    };
+    let options = Options::new(Dlt(dlt));
     let ast = parser::parse(text.as_bytes()).map_err(|error| error.error)?;
     println!("{ast:#?}");
-    let lowered = lower::lower(&ast, &options, &Numbers, lower::Lists::Sets)?;
+    let lowered = lower::lower(&ast, &options, &NoNames, lower::Lists::Sets)?;
     let loads = if lowered.optimizable { Loads::DropUnused } else { Loads::KeepAll };
     let mut graph = cfg::build(lowered.tree, lowered.root, options.snaplen);
     println!("{}", dot(&graph, "as built"));

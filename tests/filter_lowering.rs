@@ -3,7 +3,7 @@
 mod support;
 
 use pcap::bpf::{Aux, Filter};
-use pcap::filter::resolve::{HostAddrs, PortProto};
+use pcap::filter::resolve::HostAddrs;
 use pcap::filter::{LiveTarget, Options, Resolver, compile};
 use pcap::linktype::Dlt;
 use support::{Table, options, verdict};
@@ -112,18 +112,6 @@ impl Resolver for Host {
     fn host(&self, _: &str) -> Option<HostAddrs> {
         let v4 = self.0.iter().map(|&addr| addr.into()).collect();
         Some(HostAddrs { v4, v6: Vec::new() })
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
     }
 }
 

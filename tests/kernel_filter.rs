@@ -13,8 +13,7 @@ use pcap::bpf::{Insn, Program};
 use pcap::capture::linux::Method;
 use pcap::capture::linux::kernel_filter::{self, Cooked};
 use pcap::capture::{Backend, Fill, FilterMode};
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{self, Options, Resolver};
+use pcap::filter::{self, NoNames, Options};
 use pcap::linktype::Dlt;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -40,27 +39,6 @@ impl Iterator for Numbers {
     }
 }
 
-/// A network without names.
-struct NoNames;
-
-impl Resolver for NoNames {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
-
 /// Hosts with gaps between them, so that they do not merge to nets.
 fn hosts() -> HashSet<u32> {
     Numbers(1)
@@ -74,14 +52,7 @@ fn hosts() -> HashSet<u32> {
 
 fn program(hosts: &HashSet<u32>) -> Program {
     let terms: Vec<_> = hosts.iter().map(|&h| format!("host {}", Ipv4Addr::from(h))).collect();
-    let options = Options {
-        linktype: Dlt::EN10MB,
-        snaplen: 262_144,
-        netmask: None,
-        optimize: true,
-        live: None,
-        savefile: None,
-    };
+    let options = Options::new(Dlt::EN10MB);
     let program = filter::compile(terms.join(" or ").as_bytes(), &options, &NoNames);
     let program = program.expect("a filter");
     assert!(program.len() > 4096, "{} instructions", program.len());

@@ -5,41 +5,12 @@ use std::os::fd::AsFd;
 
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Insn, check, image, interpret, op};
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{Options, Resolver, compile};
+use pcap::filter::{NoNames, Options, compile};
 use pcap::linktype::Dlt;
 
-/// Filters here name nothing.
-struct Nameless;
-
-impl Resolver for Nameless {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
-
 fn ours(text: &str) -> Vec<Insn> {
-    let options = Options {
-        linktype: Dlt(1),
-        snaplen: 262_144,
-        netmask: None,
-        optimize: true,
-        savefile: None,
-        live: None,
-    };
-    let program = compile(text.as_bytes(), &options, &Nameless);
+    let options = Options::new(Dlt(1));
+    let program = compile(text.as_bytes(), &options, &NoNames);
     let program =
         program.unwrap_or_else(|error| panic!("{}: {error}", &text[..text.len().min(80)]));
     check(program.insns()).expect("a valid program");

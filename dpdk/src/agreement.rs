@@ -6,8 +6,7 @@ use crate::ffi::{self, OxFilter};
 use crate::{native, verifier};
 use oxpcap_plugin::EbpfInsn;
 use pcap::bpf::{Aux, Filter, Preference, Program, Target, to_ebpf};
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{Options, Resolver, compile};
+use pcap::filter::{NoNames, Options, compile};
 use pcap::linktype::Dlt;
 
 /// Fewer than are let: loading a program takes DPDK up to a second then.
@@ -28,27 +27,6 @@ unsafe extern "C" {
         count: u32,
     );
     fn ox_filter_free(filter: *mut OxFilter);
-}
-
-/// Knows no names: the filters here need none.
-struct Nameless;
-
-impl Resolver for Nameless {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
 }
 
 /// A small generator of numbers; the same ones each run.
@@ -123,15 +101,8 @@ fn filter_text(rng: &mut Rng) -> String {
 }
 
 fn program(text: &str, optimize: bool) -> Option<Program> {
-    let options = Options {
-        linktype: Dlt::EN10MB,
-        snaplen: 262_144,
-        netmask: Some(0xffff_ff00),
-        optimize,
-        live: None,
-        savefile: None,
-    };
-    compile(text.as_bytes(), &options, &Nameless).ok()
+    let options = Options { netmask: Some(0xffff_ff00), optimize, ..Options::new(Dlt::EN10MB) };
+    compile(text.as_bytes(), &options, &NoNames).ok()
 }
 
 /// Filters of the accept data, then generated ones, optimized and not.

@@ -20,7 +20,7 @@ pub mod resolve;
 pub use error::{ErrorKind, FilterError};
 pub use options::{LiveTarget, Options, Savefile};
 use resolve::Remembering;
-pub use resolve::Resolver;
+pub use resolve::{NoNames, Resolver};
 
 use crate::bpf::{Program, op};
 use lower::{Lists, LowerError, Lowered};

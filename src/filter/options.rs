@@ -37,3 +37,12 @@ pub struct Options {
     /// Set where the program is for a live capture.
     pub live: Option<LiveTarget>,
 }
+
+impl Options {
+    /// For an optimized program that takes whole packets (tcpdump's 262,144 bytes), whatever
+    /// they come from.
+    pub fn new(linktype: Dlt) -> Self {
+        let (snaplen, netmask, optimize) = (262_144, None, true);
+        Self { linktype, snaplen, netmask, optimize, savefile: None, live: None }
+    }
+}

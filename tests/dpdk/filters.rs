@@ -4,47 +4,18 @@ use super::faults::{child_in, quiet_success};
 use super::setup::{config, drain, plugin_dir};
 use pcap::bpf::{Aux, Program, interpret};
 use pcap::capture::open;
-use pcap::filter::resolve::{HostAddrs, PortProto};
-use pcap::filter::{Options, Resolver, compile};
+use pcap::filter::{NoNames, Options, compile};
 use pcap::linktype::Dlt;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/data/mixed.pcap");
-
-/// Knows no names.
-struct Nameless;
-
-impl Resolver for Nameless {
-    fn host(&self, _: &str) -> Option<HostAddrs> {
-        None
-    }
-    fn ether(&self, _: &str) -> Option<[u8; 6]> {
-        None
-    }
-    fn network(&self, _: &str) -> Option<u32> {
-        None
-    }
-    fn port(&self, _: &str) -> Option<(u16, PortProto)> {
-        None
-    }
-    fn ip_proto(&self, _: &str) -> Option<u8> {
-        None
-    }
-}
 
 fn program(text: &str) -> Option<Program> {
     compiled(text, true)
 }
 
 fn compiled(text: &str, optimize: bool) -> Option<Program> {
-    let options = Options {
-        linktype: Dlt::EN10MB,
-        snaplen: 262_144,
-        netmask: None,
-        optimize,
-        live: None,
-        savefile: None,
-    };
-    compile(text.as_bytes(), &options, &Nameless).ok()
+    let options = Options { optimize, ..Options::new(Dlt::EN10MB) };
+    compile(text.as_bytes(), &options, &NoNames).ok()
 }
 
 fn programs() -> Vec<(String, Program)> {

@@ -101,7 +101,7 @@ impl Resolver for Table {
 
 /// Options for packets of a link-layer type without anything special.
 pub fn options(linktype: Dlt, optimize: bool) -> Options {
-    Options { linktype, snaplen: 262_144, netmask: None, optimize, savefile: None, live: None }
+    Options { optimize, ..Options::new(linktype) }
 }
 
 /// Compiles.
