@@ -8,7 +8,7 @@ use oxpcap_plugin::{
     ABI, Config, Device, ERROR_TEXT, ErrorText, Filter, Opened, Packet, REJECTED, SYMBOL, Stats,
     Table,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -98,7 +98,7 @@ pub fn present(scheme: &str) -> bool {
 impl Plugin {
     /// The plug-in `libpcap-NAME.so`, loaded now if it was not yet.
     pub fn load(name: &str) -> Result<Self, LoadError> {
-        static LOADED: Mutex<Option<HashMap<String, Plugin>>> = Mutex::new(None);
+        static LOADED: Mutex<Option<BTreeMap<String, Plugin>>> = Mutex::new(None);
         let known =
             || LOADED.lock().unwrap_or_else(|e| e.into_inner()).as_ref()?.get(name).copied();
         if let Some(plugin) = known() {
