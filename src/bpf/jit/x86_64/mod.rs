@@ -1,0 +1,270 @@
+//! Code generation for x86-64.
+//!
+//! A leaf function in the System V convention without a stack frame:
+//!
+//! | register | holds                                        |
+//! |----------|----------------------------------------------|
+//! | rdi, rsi | packet, bytes present                        |
+//! | eax, r8d | accumulator, index register; zero-extended   |
+//! | r9d      | bytes on the wire, where the program asks    |
+//! | r11      | ancillary data, or the program to compare with |
+//! | rcx, rdx, r10 | free                                    |
+//!
+//! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
+//! how many are left, in r13 the packet's bit, in r14 the bits of those accepted.
+//!
+//! Scratch memory and loop fuel lie in the red zone. A bounds check is left out where every path
+//! has already loaded as far.
+
+mod arithmetic;
+mod jumps;
+mod loads;
+
+use super::Form;
+use super::byte_order::{Order, orders};
+use crate::bpf::analysis::{Analysis, State, bytes_needed, targets};
+use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
+use dynasmrt::x64::X64Relocation;
+use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+
+/// Where the fuel lies, from rsp; scratch words lie above it.
+const FUEL: i32 = -72;
+
+/// Longest program whose code is made twice.
+const MAX_TWICE: usize = 256;
+
+/// Makes the code for a strictly valid program; `None` if the assembler failed.
+pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
+    let mut assembler = Assembler::new(insns, form);
+    assembler.prologue(insns, analysis);
+    let usual = if form == Form::Guarded { None } else { usual_length(insns, analysis) };
+    if let Some(bytes) = usual {
+        let long_enough = assembler.ops.new_dynamic_label();
+        dynasm!(assembler.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
+        assembler.body(insns, analysis, 0);
+        dynasm!(assembler.ops ; .arch x64 ; =>long_enough);
+        assembler.label_targets(insns);
+    }
+    assembler.body(insns, analysis, usual.unwrap_or(0));
+    assembler.epilogue();
+    assembler.ops.finalize().ok()
+}
+
+/// The bytes that all loads at constant offsets need together, if it pays to have code without
+/// their checks for packets that are as long.
+fn usual_length(insns: &[Insn], analysis: &Analysis) -> Option<u32> {
+    if insns.len() > MAX_TWICE {
+        return None;
+    }
+    let needs = insns.iter().enumerate().filter_map(|(index, insn)| {
+        let state = analysis.before(index);
+        bytes_needed(insn).filter(|&bytes| state.reachable && bytes > state.present)
+    });
+    let (checks, longest) = needs.fold((0, 0), |(n, longest), bytes| (n + 1, bytes.max(longest)));
+    (checks > 1 && longest <= 64).then_some(longest)
+}
+
+struct Assembler {
+    ops: VecAssembler<X64Relocation>,
+    /// One for every instruction that a jump leads to.
+    labels: Vec<Option<DynamicLabel>>,
+    /// Rejects.
+    fail: DynamicLabel,
+    /// Says that the program is another one.
+    stale: DynamicLabel,
+    /// Of the loop over a burst: its head, and where a packet is accepted.
+    next_packet: DynamicLabel,
+    accept: DynamicLabel,
+    form: Form,
+    /// What the accumulator holds before each instruction.
+    orders: Vec<Order>,
+}
+
+impl Assembler {
+    fn new(insns: &[Insn], form: Form) -> Self {
+        let mut ops = VecAssembler::new(0);
+        let [fail, stale, next_packet, accept] = [(); 4].map(|()| ops.new_dynamic_label());
+        let orders = orders(insns);
+        let labels = Vec::new();
+        let mut assembler = Self { ops, labels, fail, stale, next_packet, accept, form, orders };
+        assembler.label_targets(insns);
+        assembler
+    }
+
+    /// Makes labels for a new body.
+    fn label_targets(&mut self, insns: &[Insn]) {
+        let mut labels = vec![None; insns.len()];
+        for (index, insn) in insns.iter().enumerate() {
+            if op::class(insn.code) == op::JMP {
+                for target in targets(insn, index).into_iter().flatten() {
+                    labels[target].get_or_insert_with(|| self.ops.new_dynamic_label());
+                }
+            }
+        }
+        self.labels = labels;
+    }
+
+    /// All instructions, for packets that have at least `present` bytes.
+    fn body(&mut self, insns: &[Insn], analysis: &Analysis, present: u32) {
+        for (index, insn) in insns.iter().enumerate() {
+            let mut state = *analysis.before(index);
+            if state.reachable {
+                state.present = state.present.max(present);
+                self.define(index);
+                self.check_unchanged(index, insn);
+                self.emit(index, insn, &state);
+            }
+        }
+    }
+
+    fn define(&mut self, index: usize) {
+        if let Some(label) = self.labels[index] {
+            dynasm!(self.ops ; .arch x64 ; =>label);
+        }
+    }
+
+    fn prologue(&mut self, insns: &[Insn], analysis: &Analysis) {
+        if self.form == Form::Burst {
+            self.begin_burst();
+        }
+        let ops = &mut self.ops;
+        dynasm!(ops ; .arch x64 ; xor eax, eax ; xor r8d, r8d);
+        let asks = |wanted: fn(&Insn) -> bool| insns.iter().any(wanted);
+        if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
+            match self.form {
+                Form::Burst => dynasm!(ops ; .arch x64 ; mov r9d, [rbp]),
+                _ => dynasm!(ops ; .arch x64 ; mov r9d, edx),
+            }
+        }
+        if self.form == Form::Guarded || (self.form == Form::Single && asks(is_ancillary)) {
+            dynasm!(ops ; .arch x64 ; mov r11, rcx);
+        }
+        if has_backward_jump(insns) {
+            dynasm!(ops ; .arch x64 ; mov DWORD [rsp + FUEL], LOOP_FUEL as i32);
+        }
+        for word in (0..op::MEMWORDS as u32).filter(|w| analysis.unset_reads & (1 << w) != 0) {
+            dynasm!(ops ; .arch x64 ; mov DWORD [rsp + scratch(word)], 0);
+        }
+    }
+
+    /// Saves the loop's registers; from `next_packet` on, everything is done for each packet.
+    fn begin_burst(&mut self) {
+        let next_packet = self.next_packet;
+        dynasm!(self.ops
+            ; .arch x64
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14
+            ; mov rbx, rdi
+            ; mov rbp, rsi
+            ; mov r12, rdx
+            ; mov r13d, 1
+            ; xor r14d, r14d
+            ; =>next_packet
+            ; mov rdi, [rbx]
+            ; mov esi, [rbp]
+            ; test rdi, rdi
+            ; cmovz esi, edi
+        );
+    }
+
+    /// What all ways out lead to.
+    fn epilogue(&mut self) {
+        let (ops, fail, stale) = (&mut self.ops, self.fail, self.stale);
+        let (next_packet, accept) = (self.next_packet, self.accept);
+        match self.form {
+            Form::Single => dynasm!(ops ; .arch x64 ; =>fail ; xor eax, eax ; ret),
+            Form::Guarded => dynasm!(ops
+                ; .arch x64
+                ; =>fail ; xor eax, eax ; ret
+                ; =>stale ; mov eax, 1 ; shl rax, 32 ; ret
+            ),
+            Form::Burst => dynasm!(ops
+                ; .arch x64
+                ; =>accept
+                ; or r14, r13
+                ; =>fail
+                ; add rbx, 8
+                ; add rbp, 4
+                ; add r13, r13
+                ; dec r12
+                ; jnz =>next_packet
+                ; mov rax, r14
+                ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+                ; ret
+            ),
+        }
+    }
+
+    fn ret(&mut self, insn: &Insn) {
+        let (ops, fail, accept) = (&mut self.ops, self.fail, self.accept);
+        match (self.form, insn.code == op::RET | op::K) {
+            (Form::Burst, true) if insn.k == 0 => dynasm!(ops ; .arch x64 ; jmp =>fail),
+            (Form::Burst, true) => dynasm!(ops ; .arch x64 ; jmp =>accept),
+            (Form::Burst, false) => {
+                dynasm!(ops ; .arch x64 ; test eax, eax ; jz =>fail ; jmp =>accept);
+            }
+            (_, true) => {
+                self.set_accumulator(insn.k);
+                dynasm!(self.ops ; .arch x64 ; ret);
+            }
+            (_, false) => dynasm!(ops ; .arch x64 ; ret),
+        }
+    }
+
+    /// The guard of [`GuardedCode`](super::GuardedCode).
+    fn check_unchanged(&mut self, index: usize, insn: &Insn) {
+        if self.form == Form::Guarded {
+            let (offset, stale) = ((index * size_of::<Insn>()) as i32, self.stale);
+            dynasm!(self.ops
+                ; .arch x64
+                ; mov r10, QWORD insn.bits() as i64
+                ; cmp [r11 + offset], r10
+                ; jne =>stale
+            );
+        }
+    }
+
+    fn emit(&mut self, index: usize, insn: &Insn, state: &State) {
+        let Insn { code, k, .. } = *insn;
+        let ops = &mut self.ops;
+        match op::class(code) {
+            op::LD => match op::mode(code) {
+                op::IMM => self.set_accumulator(k),
+                op::LEN => dynasm!(ops ; .arch x64 ; mov eax, r9d),
+                op::MEM => dynasm!(ops ; .arch x64 ; mov eax, [rsp + scratch(k)]),
+                op::IND => self.load_indirect(index, insn, state),
+                _ if is_ancillary(insn) => self.load_ancillary(k),
+                _ => self.load_absolute(index, insn, state),
+            },
+            op::LDX => match op::mode(code) {
+                op::IMM => dynasm!(ops ; .arch x64 ; mov r8d, k as i32),
+                op::LEN => dynasm!(ops ; .arch x64 ; mov r8d, r9d),
+                op::MEM => dynasm!(ops ; .arch x64 ; mov r8d, [rsp + scratch(k)]),
+                _ => self.load_header_length(insn, state),
+            },
+            op::ST => dynasm!(ops ; .arch x64 ; mov [rsp + scratch(k)], eax),
+            op::STX => dynasm!(ops ; .arch x64 ; mov [rsp + scratch(k)], r8d),
+            op::ALU if op::src(code) == op::X => self.arithmetic_x(code),
+            op::ALU => self.arithmetic_k(code, k),
+            op::JMP => self.jump(index, insn),
+            op::RET => self.ret(insn),
+            _ if code == op::MISC | op::TAX => dynasm!(ops ; .arch x64 ; mov r8d, eax),
+            _ => dynasm!(ops ; .arch x64 ; mov eax, r8d),
+        }
+    }
+
+    fn set_accumulator(&mut self, k: u32) {
+        match k {
+            0 => dynasm!(self.ops ; .arch x64 ; xor eax, eax),
+            _ => dynasm!(self.ops ; .arch x64 ; mov eax, k as i32),
+        }
+    }
+}
+
+/// Where scratch word `k` lies, from rsp.
+fn scratch(k: u32) -> i32 {
+    -4 * (k as i32 + 1)
+}
+
+fn is_ancillary(insn: &Insn) -> bool {
+    aux::is_absolute_load(insn.code) && aux::slot(insn.k).is_some()
+}
