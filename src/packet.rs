@@ -2,9 +2,7 @@
 
 use crate::timestamp::Timestamp;
 
-/// The header that goes with a packet, libpcap's `struct pcap_pkthdr` in Rust's types; laid out
-/// like it where C's `long` has 64 bits.
-#[repr(C)]
+/// The header that goes with a packet, libpcap's `struct pcap_pkthdr` in Rust's types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketHeader {
     /// When the packet was captured.

@@ -37,6 +37,7 @@ struct slow_buffer {
 struct ox_port {
 	struct rte_mbuf *burst[OX_BURST];
 	uint16_t held;		/* of `burst`, lent to libpcap */
+	struct rte_mempool *held_pool; /* of all these, if they can go back as they are; or NULL */
 	uint16_t port;
 	uint16_t queues, next_queue, only_queue;
 	int joined, promisc_before, promisc_result;
@@ -350,10 +351,15 @@ int ox_port_promisc_result(const struct ox_port *p)
 
 /* --- closing --- */
 
+/* Buffers that are in the state of free ones need no look at each. */
 static void release(struct ox_port *p)
 {
-	rte_pktmbuf_free_bulk(p->burst, p->held);
+	if (p->held_pool != NULL)
+		rte_mempool_put_bulk(p->held_pool, (void *const *)p->burst, p->held);
+	else
+		rte_pktmbuf_free_bulk(p->burst, p->held);
 	p->held = 0;
+	p->held_pool = NULL;
 }
 
 void ox_port_stop(struct ox_port *p)
@@ -427,18 +433,42 @@ static void describe_slow(struct ox_port *p, uint16_t i, struct pcapx_plugin_pac
 	}
 }
 
-static inline void describe(struct ox_port *p, uint16_t i, struct pcapx_plugin_packet *packet)
+/*
+ * Describes a packet. Not 0 where its buffer is not one of `pool` that nobody else refers to, whole
+ * in one segment, and may thus not go back to the pool as it is.
+ */
+static inline uint64_t describe(struct ox_port *p, uint16_t i, const struct rte_mempool *pool,
+    struct pcapx_plugin_packet *packet)
 {
 	const struct rte_mbuf *m = p->burst[i];
+	const uint64_t shared = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+	uint64_t stripped = m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED;
+	uint64_t segments = (uint64_t)(m->nb_segs ^ 1);
+	uint64_t odd = segments | stripped | (m->ol_flags & shared) | (uint64_t)(m->refcnt ^ 1) |
+	    ((uintptr_t)m->pool ^ (uintptr_t)pool);
 
 	packet->data = rte_pktmbuf_mtod(m, const uint8_t *);
+	rte_prefetch0(packet->data);
 	packet->caplen = packet->len = m->data_len;
 	packet->time_ns = 0;
-	if (unlikely(m->nb_segs > 1 || (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0))
+	if (unlikely((segments | stripped) != 0))
 		describe_slow(p, i, packet);
 	if ((m->ol_flags & p->stamp_flag) != 0)
 		packet->time_ns = (int64_t)*RTE_MBUF_DYNFIELD(m, p->stamp_offset,
 		    rte_mbuf_timestamp_t *) * 1000;
+	return odd;
+}
+
+/* Describes the first `count` packets of the burst, which libpcap holds until the next call. */
+static void hold(struct ox_port *p, uint16_t count, struct pcapx_plugin_packet *packets)
+{
+	struct rte_mempool *pool = p->burst[0]->pool;
+	uint64_t odd = 0;
+
+	for (uint16_t i = 0; i < count; i++)
+		odd |= describe(p, i, pool, &packets[i]);
+	p->held = count;
+	p->held_pool = odd == 0 ? pool : NULL;
 }
 
 /* Runs the port's filter; the packets it accepts come first, the others are freed. */
@@ -469,12 +499,12 @@ static int filter_and_describe(struct ox_port *p, uint16_t count,
 	uint64_t verdicts[OX_BURST];
 
 	uint16_t kept = filter_burst(p, count, verdicts);
-	for (uint16_t i = 0; i < kept; i++) {
-		describe(p, i, &packets[i]);
+	if (kept == 0)
+		return PCAPX_PLUGIN_REJECTED;
+	hold(p, kept, packets);
+	for (uint16_t i = 0; i < kept; i++)
 		packets[i].caplen = RTE_MIN(packets[i].caplen, (uint32_t)verdicts[i]);
-	}
-	p->held = kept;
-	return kept > 0 ? kept : PCAPX_PLUGIN_REJECTED;
+	return kept;
 }
 
 int ox_port_receive(struct ox_port *p, struct pcapx_plugin_packet *packets)
@@ -496,13 +526,11 @@ int ox_port_receive(struct ox_port *p, struct pcapx_plugin_packet *packets)
 		p->next_queue = queue + 1 < p->queues ? queue + 1 : 0;
 		received = rte_eth_rx_burst(p->port, p->only_queue + queue, p->burst, OX_BURST);
 	}
-	for (uint16_t i = 0; i < received; i++)
-		rte_prefetch0(p->burst[i]);
-	if (p->filter != NULL && received > 0)
+	if (received == 0)
+		return 0;
+	if (p->filter != NULL)
 		return filter_and_describe(p, received, packets);
-	for (uint16_t i = 0; i < received; i++)
-		describe(p, i, &packets[i]);
-	p->held = received;
+	hold(p, received, packets);
 	return received;
 }
 

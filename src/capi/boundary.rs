@@ -39,19 +39,12 @@ pub fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     guard_step(|| cancel::deferred(f))
 }
 
-/// As [`guard`], for what runs once a packet: `f` has no cancellation point, or defers
+/// As [`guard`], for what runs once a batch: `f` has no cancellation point, or defers
 /// cancellation itself where it has.
 pub fn guard_step<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     silence_own_panics();
     catch_unwind(AssertUnwindSafe(f))
         .map_err(|payload| format!("oxpcap: internal error: {}", panic_text(&*payload)))
-}
-
-/// As [`guard_step`], for the shortcut in front of a step on a handle: `false` also after a panic.
-/// Who made the handle has silenced our panics.
-#[inline(always)]
-pub fn attempt(f: impl FnOnce() -> bool) -> bool {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_default()
 }
 
 /// Runs `f`, which has no way to report a message; a panic in it becomes `fallback`.

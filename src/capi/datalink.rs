@@ -49,7 +49,7 @@ pub unsafe extern "C" fn pcap_set_datalink(p: *mut pcap_t, dlt: c_int) -> c_int 
     unsafe {
         run(p, |core, _| {
             // Not the status of an unactivated handle: libpcap does not tell these apart.
-            core.handle.set_linktype(Dlt(dlt)).map(|()| 0)
+            core.nothing_ahead().set_linktype(Dlt(dlt)).map(|()| 0)
         })
     }
 }

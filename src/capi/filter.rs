@@ -52,7 +52,7 @@ pub unsafe extern "C" fn pcap_setfilter(p: *mut pcap_t, fp: *mut bpf_program) ->
     let set = |core: &mut Core| {
         // SAFETY: NULL or a program, says the caller.
         let insns = unsafe { fp.as_ref().map_or(&[] as &[Insn], |fp| insns(fp)) };
-        core.handle.set_filter(&Program::from_insns(insns)).map(|()| 0)
+        core.nothing_ahead().set_filter(&Program::from_insns(insns)).map(|()| 0)
     };
     // SAFETY: as the caller vouches.
     unsafe { run(p, |core, _| set(core)) }

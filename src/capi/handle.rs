@@ -3,8 +3,7 @@
 use super::boundary::{ErrorBuffer, guard};
 use super::types::{pcap_pkthdr, pcap_samp};
 use crate::error::{Error, status};
-use crate::handle::{Breaker, Handle};
-use crate::packet::RawPacket;
+use crate::handle::{Batch, Breaker, Handle};
 use std::ffi::c_int;
 
 /// `pcap_t`.
@@ -20,10 +19,10 @@ pub struct pcap_t {
 /// All of a [`pcap_t`] that belongs to one thread at a time.
 pub struct Core {
     pub(super) handle: Handle,
+    /// Packets that lie ready. Loops take them from here without borrowing the rest.
+    pub(super) batch: Batch,
     pub(super) errbuf: ErrorBuffer,
-    /// What `pcap_next_ex` read last, and its header for C where that is another: it gives a
-    /// pointer to one of the two.
-    pub(super) packet: RawPacket,
+    /// What `pcap_next_ex` gives a pointer to.
     pub(super) header: pcap_pkthdr,
     /// What `pcap_setsampling` gives a pointer to.
     pub(super) sampling: pcap_samp,
@@ -77,8 +76,8 @@ impl pcap_t {
             breaker: Breaker::default(),
             core: Core {
                 handle,
+                batch: Batch::EMPTY,
                 errbuf: ErrorBuffer::EMPTY,
-                packet: RawPacket::NONE,
                 header: pcap_pkthdr::ZERO,
                 sampling: pcap_samp { method: 0, value: 0 },
                 select_timeout: libc::timeval { tv_sec: 0, tv_usec: 0 },
@@ -98,6 +97,12 @@ impl Core {
             self.errbuf.set(text.as_bytes());
         }
         error.status()
+    }
+
+    /// The handle, for what changes which packets it gives, or how: none is read ahead.
+    pub(super) fn nothing_ahead(&mut self) -> &mut Handle {
+        self.handle.put_back(&mut self.batch);
+        &mut self.handle
     }
 }
 

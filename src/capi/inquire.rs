@@ -111,7 +111,7 @@ pub unsafe extern "C" fn pcap_bufsize(p: *mut pcap_t) -> c_int {
 pub unsafe extern "C" fn pcap_file(p: *mut pcap_t) -> *mut libc::FILE {
     let mut file = ptr::null_mut();
     let mut find = |core: &mut Core| {
-        if let Some(offline) = core.handle.savefile() {
+        if let Some(offline) = core.nothing_ahead().savefile() {
             file = offline.reader.stream().map_err(crate::savefile::ReadError::from)?.as_ptr();
         }
         Ok(0)

@@ -243,9 +243,12 @@ pub unsafe extern "C" fn pcap_close(p: *mut pcap_t) {
     let closed = Dead { linktype: Dlt::NULL, snaplen: 0, precision: Precision::Micro };
     // SAFETY: an open handle.
     unsafe {
-        run(p, |core, _| {
+        run(p, |core, breaker| {
             core.loops.closed = true;
+            core.batch.clear();
             core.handle = Handle::Dead(closed);
+            // Loops look at one flag after each callback.
+            breaker.request();
             Ok(0)
         });
     }

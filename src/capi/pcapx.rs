@@ -145,7 +145,7 @@ pub unsafe extern "C" fn pcapx_set_ebpf_filter(p: *mut pcap_t, prog_fd: c_int) -
         }
         // SAFETY: not negative, and open as the caller vouches; the kernel looks what it is.
         let program = unsafe { BorrowedFd::borrow_raw(prog_fd) };
-        core.handle.set_ebpf_filter(program).map(|()| 0)
+        core.nothing_ahead().set_ebpf_filter(program).map(|()| 0)
     };
     // SAFETY: as the caller vouches.
     unsafe { run(p, |core, _| set(core)) }

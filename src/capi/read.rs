@@ -1,8 +1,8 @@
 //! Reading packets: pcap_loop(3PCAP), pcap_next_ex(3PCAP), pcap_breakloop(3PCAP).
 
-use super::boundary::{attempt, guard_step};
+use super::boundary::guard_step;
 use super::handle::{free, pcap_t, run};
-use super::types::{header_for_c, pcap_handler, pcap_pkthdr};
+use super::types::{pcap_handler, pcap_pkthdr};
 use crate::error::{Error, status};
 use crate::handle::{Reading, Step};
 use crate::packet::RawPacket;
@@ -47,7 +47,8 @@ pub unsafe extern "C-unwind" fn pcap_dispatch(
 }
 
 /// The loop. Its frame holds only plain data, and nothing of the handle is borrowed while the
-/// callback runs.
+/// callback runs: each packet is taken out of the handle's batch just before its callback, so that
+/// callbacks may read on, change the filter, close the handle, or never return.
 unsafe fn each_packet(
     p: *mut pcap_t,
     mut reading: Reading,
@@ -56,25 +57,32 @@ unsafe fn each_packet(
 ) -> c_int {
     let frame = (&raw const reading).addr();
     // SAFETY: as the caller of pcap_loop vouches.
-    let Some(outermost) = (unsafe { begin(p, frame, callback.is_some()) }) else {
+    let Some((callback, outermost)) = (unsafe { begin(p, frame, callback) }) else {
         return status::ERROR;
     };
-    let (mut packet, mut room) = (RawPacket::NONE, pcap_pkthdr::ZERO);
     loop {
-        // SAFETY: open: `closed` is looked at after each callback.
-        if let Err(result) = unsafe { step_into(p, &mut reading, &raw mut packet) } {
+        // SAFETY: open: `closed` is looked at whenever a callback asked for the loop's end.
+        if let Err(result) = unsafe { step(p, &mut reading) } {
             // SAFETY: open.
             return unsafe { end(p, outermost, result) };
         }
-        if let Some(callback) = callback {
-            // SAFETY: both headers are ours; the program's function, and a packet that is valid
-            // until the next step.
-            unsafe {
-                let header = header_for_c(&raw mut packet.header, &raw mut room);
-                callback(user, header, packet.data);
+        let left = reading.left();
+        let mut count = 0;
+        while count < left {
+            // SAFETY: open, and no other borrow is alive: this one ends before the callback.
+            let Some(packet) = (unsafe { (*p).core.batch.pop() }) else { break };
+            // On this frame, where reading on in the callback does not change it.
+            let (header, data) = (pcap_pkthdr::from(packet.header), packet.data);
+            count += 1;
+            // SAFETY: the program's function, and a packet that is valid until the next step.
+            unsafe { callback(user, &raw const header, data) };
+            // SAFETY: a `pcap_close` in the callback left the memory to the outermost loop.
+            if unsafe { &(*p).breaker }.is_requested() {
+                break;
             }
         }
-        // SAFETY: a `pcap_close` in the callback left the memory to the outermost loop.
+        reading.count(count);
+        // SAFETY: as before; a close asks for the end of the loop, too.
         if unsafe { (*p).core.loops.closed } {
             // SAFETY: as before.
             return unsafe { end(p, outermost, reading.after_close()) };
@@ -82,20 +90,19 @@ unsafe fn each_packet(
     }
 }
 
-/// Notes that a loop runs; says whether it is the outermost one, `None` when there is nothing to
-/// run on.
-unsafe fn begin(p: *mut pcap_t, frame: usize, has_callback: bool) -> Option<bool> {
-    let mut outermost = None;
-    let mut note = |core: &mut super::handle::Core| {
-        if !has_callback {
-            return Err(Error::Null("callback"));
-        }
-        outermost = Some(core.loops.enter(frame));
-        Ok(0)
+/// What a program calls back with.
+type Callback = unsafe extern "C-unwind" fn(*mut c_uchar, *const pcap_pkthdr, *const c_uchar);
+
+/// Notes that a loop runs; the callback, and whether it is the outermost loop. `None` when there
+/// is nothing to run on.
+unsafe fn begin(p: *mut pcap_t, frame: usize, callback: pcap_handler) -> Option<(Callback, bool)> {
+    let Some(callback) = callback else {
+        // SAFETY: NULL or open, says the caller of pcap_loop.
+        unsafe { run(p, |_, _| Err(Error::Null("callback"))) };
+        return None;
     };
-    // SAFETY: NULL or open, says the caller of pcap_loop.
-    unsafe { run(p, |core, _| note(core)) };
-    outermost
+    // SAFETY: not NULL, thus open. Neither allocates nor panics.
+    (!p.is_null()).then(|| (callback, unsafe { &mut (*p).core.loops }.enter(frame)))
 }
 
 /// The end of a loop with `result`; frees a handle that a callback closed.
@@ -112,40 +119,18 @@ unsafe fn end(p: *mut pcap_t, outermost: bool, result: c_int) -> c_int {
     result
 }
 
-/// One packet into `packet`, or what the loop returns.
+/// Sees to it that there are packets in the handle's batch; `Err` is what the loop returns.
 ///
 /// # Safety
-/// `p` is an open handle and `packet` valid, perhaps the one in the handle; nothing of either is
-/// borrowed.
-#[inline(always)]
-unsafe fn step_into(
-    p: *mut pcap_t,
-    reading: &mut Reading,
-    packet: *mut RawPacket,
-) -> Result<(), c_int> {
-    // SAFETY: open, and no other borrow is alive between callbacks; the three are disjoint.
-    let (handle, breaker, out) = unsafe { (&mut (*p).core.handle, &(*p).breaker, &mut *packet) };
-    if attempt(|| handle.next_into(breaker, reading, out)) {
-        return Ok(());
-    }
-    // SAFETY: as here. A panic above is met again there, and reported.
-    unsafe { step(p, reading, packet) }
-}
-
-/// As [`step_into`], with all that may have to be done before there is a packet.
-#[inline(never)]
-unsafe fn step(p: *mut pcap_t, reading: &mut Reading, packet: *mut RawPacket) -> Result<(), c_int> {
+/// `p` is an open handle of which nothing is borrowed.
+unsafe fn step(p: *mut pcap_t, reading: &mut Reading) -> Result<(), c_int> {
     // SAFETY: open, and no other borrow is alive between callbacks; the fields are disjoint.
     let (core, breaker) = unsafe { (&raw mut (*p).core, &(*p).breaker) };
     loop {
-        // SAFETY: as before; the borrow ends with the step.
-        let handle = unsafe { &mut (*core).handle };
-        match guard_step(|| handle.step(breaker, reading)) {
-            Ok(Ok(Step::Packet(next))) => {
-                // SAFETY: valid, says the caller.
-                unsafe { *packet = next };
-                return Ok(());
-            }
+        // SAFETY: as before; the borrows end with the step.
+        let (handle, batch) = unsafe { (&mut (*core).handle, &mut (*core).batch) };
+        match guard_step(|| handle.step(breaker, reading, batch)) {
+            Ok(Ok(Step::Packets)) => return Ok(()),
             // Out here, where nothing is in the way of unwinding, the thread may be cancelled.
             Ok(Ok(Step::Wait(wait))) => reading.resume(wait.block()),
             Ok(Ok(Step::Done(result))) => return Err(result),
@@ -157,6 +142,27 @@ unsafe fn step(p: *mut pcap_t, reading: &mut Reading, packet: *mut RawPacket) ->
                 return Err(status::ERROR);
             }
         }
+    }
+}
+
+/// One packet, or what `pcap_dispatch` would return.
+///
+/// # Safety
+/// As for [`step`].
+unsafe fn next_packet(p: *mut pcap_t) -> Result<RawPacket, c_int> {
+    let mut reading = Reading::single();
+    // SAFETY: open, says the caller; each borrow ends with its statement.
+    unsafe {
+        if (*p).core.batch.is_empty() || (*p).breaker.is_requested() {
+            step(p, &mut reading)?;
+        }
+        let Some(&(mut packet)) = (*p).core.batch.pop() else { return Err(0) };
+        if (*p).core.batch.is_empty() {
+            let core = &mut (*p).core;
+            // A panic leaves the packet as it is, and is met again at the next step.
+            let _ = guard_step(|| core.handle.detach(&mut core.batch, &mut packet));
+        }
+        Ok(packet)
     }
 }
 
@@ -178,15 +184,13 @@ pub unsafe extern "C-unwind" fn pcap_next_ex(
         return status::ERROR;
     }
     // SAFETY: an open handle.
-    let packet = unsafe { &raw mut (*p).core.packet };
-    // SAFETY: an open handle, and its packet.
-    match unsafe { step_into(p, &mut Reading::single(), packet) } {
-        Ok(()) => {
+    match unsafe { next_packet(p) } {
+        Ok(packet) => {
             // SAFETY: open, and the caller's two pointers are writable.
             unsafe {
-                let room = &raw mut (*p).core.header;
-                *pkt_header = header_for_c(&raw mut (*packet).header, room);
-                *pkt_data = (*packet).data;
+                (*p).core.header = packet.header.into();
+                *pkt_header = &raw mut (*p).core.header;
+                *pkt_data = packet.data;
             }
             1
         }
@@ -205,10 +209,9 @@ pub unsafe extern "C-unwind" fn pcap_next(p: *mut pcap_t, h: *mut pcap_pkthdr) -
     if p.is_null() || h.is_null() {
         return ptr::null();
     }
-    let mut packet = RawPacket::NONE;
     // SAFETY: an open handle.
-    match unsafe { step_into(p, &mut Reading::single(), &raw mut packet) } {
-        Ok(()) => {
+    match unsafe { next_packet(p) } {
+        Ok(packet) => {
             // SAFETY: writable, says the caller.
             unsafe { *h = packet.header.into() };
             packet.data

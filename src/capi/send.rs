@@ -60,7 +60,7 @@ pub unsafe extern "C" fn pcap_setdirection(p: *mut pcap_t, direction: c_uint) ->
             2 => Direction::Out,
             _ => return Err(Error::InvalidDirection),
         };
-        core.handle.set_direction(direction)?;
+        core.nothing_ahead().set_direction(direction)?;
         Ok(0)
     };
     // SAFETY: as the caller vouches.

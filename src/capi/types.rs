@@ -25,35 +25,11 @@ impl pcap_pkthdr {
 }
 
 impl From<PacketHeader> for pcap_pkthdr {
+    #[inline(always)]
     fn from(h: PacketHeader) -> Self {
         let ts = timeval { tv_sec: h.ts.sec as _, tv_usec: h.ts.frac as _ };
         Self { ts, caplen: h.caplen, len: h.len }
     }
-}
-
-/// Whether a [`PacketHeader`] can be read as a [`pcap_pkthdr`].
-const SAME_LAYOUT: bool = size_of::<PacketHeader>() == size_of::<pcap_pkthdr>()
-    && size_of::<crate::timestamp::Timestamp>() == size_of::<timeval>()
-    && offset_of!(timeval, tv_usec) == offset_of!(crate::timestamp::Timestamp, frac)
-    && size_of::<libc::time_t>() == size_of::<i64>()
-    && size_of::<libc::suseconds_t>() == size_of::<i64>()
-    && offset_of!(PacketHeader, ts) == offset_of!(pcap_pkthdr, ts)
-    && offset_of!(PacketHeader, caplen) == offset_of!(pcap_pkthdr, caplen)
-    && offset_of!(PacketHeader, len) == offset_of!(pcap_pkthdr, len);
-
-/// `header` as C reads it: in place where the layouts agree, else converted into `room`. A copy
-/// just after the header was written costs more than the rest of handing over a packet.
-///
-/// # Safety
-/// Both are valid; `header` may be read and `room` written.
-#[inline(always)]
-pub unsafe fn header_for_c(header: *mut PacketHeader, room: *mut pcap_pkthdr) -> *mut pcap_pkthdr {
-    if SAME_LAYOUT {
-        return header.cast();
-    }
-    // SAFETY: as the caller vouches.
-    unsafe { *room = (*header).into() };
-    room
 }
 
 impl From<pcap_pkthdr> for PacketHeader {

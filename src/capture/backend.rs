@@ -59,7 +59,7 @@ pub struct Activated {
 /// What [`Backend::fill`] came back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
-    /// Packets are ready for [`Backend::next_packet`].
+    /// Packets are ready for [`Backend::take`].
     Ready,
     /// The packet buffer timeout expired, or the source is nonblocking and has none.
     Empty,
@@ -108,7 +108,7 @@ pub trait Waker: Send + Sync {
 /// An activated live source.
 ///
 /// Userland filtering, where the source cannot filter itself, is the backend's business:
-/// packets that [`Backend::next_packet`] returns have passed the filter. No method may allocate
+/// packets that [`Backend::take`] gives have passed the filter. No method may allocate
 /// or make a system call per packet.
 pub trait Backend: Send {
     /// Current link-layer type.
@@ -142,28 +142,28 @@ pub trait Backend: Send {
             }
         }
     }
-    /// The next packet that is ready, or `None` when [`Backend::fill`] must be called again.
-    /// Its bytes stay valid until the next call of either, or of [`Backend::release`].
-    fn next_packet(&mut self) -> Option<RawPacket>;
-    /// As [`Backend::next_packet`], into the caller's place; whether there was one. Packet loops
-    /// call it: a packet returned by value is copied on its way up more often than it costs.
-    fn next_into(&mut self, packet: &mut RawPacket) -> bool {
-        match self.next_packet() {
-            Some(next) => {
-                *packet = next;
-                true
-            }
-            None => false,
-        }
+    /// Writes packets that are ready into `out`, from its first place on: how many, 0 when
+    /// [`Backend::fill`] must be called again. Their bytes stay valid until the next call of
+    /// either, or of [`Backend::release`].
+    ///
+    /// The caller hands out the first of them at once, and calls again when it has handed out all or
+    /// put back the rest.
+    fn take(&mut self, out: &mut [RawPacket]) -> usize;
+    /// The next packet that is ready.
+    fn next_packet(&mut self) -> Option<RawPacket> {
+        let mut packet = [RawPacket::NONE];
+        (self.take(&mut packet) > 0).then_some(packet[0])
     }
-    /// As [`Backend::next_into`], for `pcap_next` and `pcap_next_ex`: the packet no longer
-    /// occupies kernel memory when it is returned, so that polling [`Backend::selectable_fd`]
-    /// tells of later packets only. Its bytes stay valid until the next read.
-    fn next_detached(&mut self, packet: &mut RawPacket) -> bool {
-        self.next_into(packet)
-    }
-    /// The packet returned last is no longer needed: called when a packet loop ends, so that
-    /// the memory it occupied goes back to the kernel now and not at the next read.
+    /// Only the first `handed_out`, at least one, of the packets that [`Backend::take`] gave last
+    /// were handed out: it shall give the others again, as they are then to be shown. A source
+    /// that gives one packet at a time has nothing to do.
+    fn put_back(&mut self, _handed_out: usize) {}
+    /// `packet`, the last one that [`Backend::take`] gave, shall occupy kernel memory no longer,
+    /// so that polling [`Backend::selectable_fd`] tells of later packets only. Its bytes stay
+    /// valid until the next call of `take` or `fill`.
+    fn detach(&mut self, _packet: &mut RawPacket) {}
+    /// The packets taken are no longer needed: called when a packet loop ends, so that the memory
+    /// they occupied goes back to the kernel now and not at the next read.
     fn release(&mut self) {}
     /// Sends one frame; returns the bytes sent.
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError>;

@@ -97,10 +97,9 @@ pub(super) struct Polled {
     direction: Direction,
     engine: Engine,
     filtering: Filtering,
-    /// Headers of the packets at hand.
-    headers: Vec<PacketHeader>,
-    /// Index of the next packet of the burst at hand.
+    /// Index of the next packet of the burst at hand, and how many were taken last.
     next: usize,
+    taken: usize,
     /// Time of the burst, for packets without a stamp of their own.
     stamp: Timestamp,
     accepted: u64,
@@ -122,8 +121,8 @@ impl Polled {
             nonblock: config.nonblock || config.timeout_ms < 0,
             direction: Direction::default(),
             filtering: Filtering::Off,
-            headers: Vec::with_capacity(source.burst),
             next: 0,
+            taken: 0,
             stamp: Timestamp::default(),
             accepted: 0,
             wake: Arc::default(),
@@ -135,7 +134,6 @@ impl Polled {
     /// Takes one burst and filters it.
     fn poll(&mut self) -> Result<Poll, CaptureError> {
         self.next = 0;
-        self.headers.clear();
         if !self.source.receive().map_err(call_failure)? {
             return Ok(Poll::Nothing);
         }
@@ -147,23 +145,9 @@ impl Polled {
         if let Filtering::Here(filter) = &self.filtering {
             filter_from(&mut self.source, 0, filter);
         }
-        self.describe_from(0);
         let wanted = self.source.packets().len();
         self.accepted += wanted as u64;
         Ok(if wanted == 0 { Poll::AllRejected } else { Poll::Packets })
-    }
-
-    /// Makes the headers of the packets at hand from index `from` on.
-    fn describe_from(&mut self, from: usize) {
-        self.headers.truncate(from);
-        for packet in &self.source.packets()[from..] {
-            let ts = match packet.time_ns {
-                0 => self.stamp,
-                ns => split(ns, self.precision),
-            };
-            let caplen = packet.caplen.min(self.snaplen);
-            self.headers.push(PacketHeader { ts, caplen, len: packet.len });
-        }
     }
 
     fn woken(&self) -> bool {
@@ -312,18 +296,27 @@ impl Backend for Polled {
         Ok(progress)
     }
 
-    fn next_packet(&mut self) -> Option<RawPacket> {
-        let mut packet = RawPacket { header: PacketHeader::default(), data: std::ptr::null() };
-        self.next_into(&mut packet).then_some(packet)
+    fn take(&mut self, out: &mut [RawPacket]) -> usize {
+        let (snaplen, stamp, precision) = (self.snaplen, self.stamp, self.precision);
+        let packets = self.source.packets().get(self.next..).unwrap_or_default();
+        let mut count = 0;
+        for (packet, out) in packets.iter().zip(out) {
+            let ts = match packet.time_ns {
+                0 => stamp,
+                ns => split(ns, precision),
+            };
+            let header = PacketHeader { ts, caplen: packet.caplen.min(snaplen), len: packet.len };
+            *out = RawPacket { header, data: packet.data };
+            count += 1;
+        }
+        self.next += count;
+        self.taken = count;
+        count
     }
 
-    fn next_into(&mut self, out: &mut RawPacket) -> bool {
-        let Some(packet) = self.source.packets().get(self.next) else { return false };
-        // In one piece, as it will be read: it would not be forwarded to a wider load.
-        out.header = self.headers[self.next];
-        out.data = packet.data;
-        self.next += 1;
-        true
+    fn put_back(&mut self, handed_out: usize) {
+        self.next -= self.taken.saturating_sub(handed_out);
+        self.taken = handed_out;
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {
@@ -354,7 +347,6 @@ impl Backend for Polled {
         let filter = Filter::with_preference(program, self.engine.preference());
         let before = self.source.packets().len();
         filter_from(&mut self.source, self.next, &filter);
-        self.describe_from(self.next);
         self.accepted -= (before - self.source.packets().len()) as u64;
         self.filtering = match (taken, all) {
             (true, _) => Filtering::Plugin,

@@ -21,6 +21,7 @@ impl Breaker {
     }
 
     /// Whether the loop is to end; the request stays.
+    #[inline(always)]
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::Acquire)
     }

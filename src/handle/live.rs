@@ -1,6 +1,6 @@
 //! An activated live capture.
 
-use super::{Breaker, Reading, Step};
+use super::{Batch, Breaker, Reading, Step};
 use crate::capture::{Backend, Fill, Progress};
 use crate::error::{Error, status};
 use crate::packet::RawPacket;
@@ -15,37 +15,26 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn step(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
-        let step = self.packet_or_end(breaker, reading)?;
-        if matches!(step, Step::Done(_)) {
+    pub(super) fn step(
+        &mut self,
+        breaker: &Breaker,
+        reading: &mut Reading,
+        batch: &mut Batch,
+    ) -> Result<Step, Error> {
+        let step = self.packets_or_end(breaker, reading, batch)?;
+        if matches!(step, Step::Done(_)) && batch.is_empty() {
+            self.put_back(batch);
             self.backend.release();
         }
         Ok(step)
     }
 
-    /// The next packet, if one is at hand and the loop goes on: what [`Live::step`] would do.
-    pub(super) fn next_into(
+    fn packets_or_end(
         &mut self,
         breaker: &Breaker,
         reading: &mut Reading,
-        packet: &mut RawPacket,
-    ) -> bool {
-        if reading.limit_reached() || breaker.is_requested() {
-            return false;
-        }
-        let got = if reading.is_single() {
-            self.backend.next_detached(packet)
-        } else {
-            self.backend.next_into(packet)
-        };
-        if !got {
-            return false;
-        }
-        reading.count_packet();
-        true
-    }
-
-    fn packet_or_end(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
+        batch: &mut Batch,
+    ) -> Result<Step, Error> {
         if reading.limit_reached() {
             return Ok(reading.done());
         }
@@ -53,8 +42,8 @@ impl Live {
             if breaker.take() {
                 return Ok(Step::Done(status::BREAK));
             }
-            if let Some(packet) = self.ready(reading) {
-                return Ok(reading.packet(packet));
+            if self.ready(batch) {
+                return Ok(Step::Packets);
             }
             if reading.has_packets() && !reading.is_loop() {
                 return Ok(reading.done());
@@ -64,10 +53,8 @@ impl Live {
                 Progress::Wait(wait) => return Ok(Step::Wait(wait)),
                 Progress::Done(Fill::Interrupted) => true,
                 Progress::Done(Fill::Empty) => reading.is_loop(),
-                Progress::Done(Fill::Ready) => match self.ready(reading) {
-                    Some(packet) => return Ok(reading.packet(packet)),
-                    None => reading.is_loop() || self.waits_for_ever,
-                },
+                Progress::Done(Fill::Ready) if self.ready(batch) => return Ok(Step::Packets),
+                Progress::Done(Fill::Ready) => reading.is_loop() || self.waits_for_ever,
             };
             if !again {
                 return Ok(reading.done());
@@ -75,13 +62,26 @@ impl Live {
         }
     }
 
-    fn ready(&mut self, reading: &Reading) -> Option<RawPacket> {
-        let mut packet = RawPacket::NONE;
-        let got = if reading.is_single() {
-            self.backend.next_detached(&mut packet)
-        } else {
-            self.backend.next_into(&mut packet)
-        };
-        got.then_some(packet)
+    fn ready(&mut self, batch: &mut Batch) -> bool {
+        !batch.is_empty() || self.fill(batch)
+    }
+
+    fn fill(&mut self, batch: &mut Batch) -> bool {
+        let filled = batch.fill(|room| Ok::<_, std::convert::Infallible>(self.backend.take(room)));
+        filled.unwrap_or_default()
+    }
+
+    /// See [`Handle::put_back`](super::Handle::put_back).
+    pub(super) fn put_back(&mut self, batch: &mut Batch) {
+        if batch.handed_out() > 0 {
+            self.backend.put_back(batch.handed_out());
+        }
+        batch.clear();
+    }
+
+    /// See [`Handle::detach`](super::Handle::detach).
+    pub(super) fn detach(&mut self, batch: &mut Batch, packet: &mut RawPacket) {
+        self.put_back(batch);
+        self.backend.detach(packet);
     }
 }

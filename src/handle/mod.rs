@@ -2,6 +2,7 @@
 //!
 //! Safe and without text for C: failures are [`Error`]s, absent answers are `None`.
 
+mod batch;
 mod breaker;
 mod dead;
 mod filtering;
@@ -12,6 +13,7 @@ mod reading;
 mod resolver;
 mod source;
 
+pub use batch::Batch;
 pub use breaker::Breaker;
 pub use dead::Dead;
 pub use filtering::{FilterText, compile};
@@ -87,29 +89,38 @@ impl Handle {
         }
     }
 
-    /// One step of a packet loop.
+    /// One step of a packet loop, which fills `batch` when it is empty.
     #[inline]
-    pub fn step(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
+    pub fn step(
+        &mut self,
+        breaker: &Breaker,
+        reading: &mut Reading,
+        batch: &mut Batch,
+    ) -> Result<Step, Error> {
         match self {
-            Self::Offline(offline) => offline.step(breaker, reading),
-            Self::Live(live) => live.step(breaker, reading),
+            Self::Offline(offline) => offline.step(breaker, reading, batch),
+            Self::Live(live) => live.step(breaker, reading, batch),
             Self::Dead(_) => Err(Error::OnDead(Operation::Read)),
             Self::Inactive(_) => Err(Error::NotActivated),
         }
     }
 
-    /// A shortcut before [`Handle::step`]: the next packet if a live source has one at hand and
-    /// nothing else is to be done. Else `packet` is as it was.
-    #[inline]
-    pub fn next_into(
-        &mut self,
-        breaker: &Breaker,
-        reading: &mut Reading,
-        packet: &mut RawPacket,
-    ) -> bool {
+    /// Has the packets that are left in `batch` read again: before anything changes which packets
+    /// are shown or how, or where a savefile's stream stands.
+    pub fn put_back(&mut self, batch: &mut Batch) {
         match self {
-            Self::Live(live) => live.next_into(breaker, reading, packet),
-            _ => false,
+            Self::Offline(offline) => offline.put_back(batch),
+            Self::Live(live) => live.put_back(batch),
+            Self::Dead(_) | Self::Inactive(_) => batch.clear(),
+        }
+    }
+
+    /// Makes the packet that was handed out last, after which the batch is empty, independent of
+    /// kernel memory, so that polling the descriptor tells of later packets only. Its bytes stay
+    /// valid until the next step.
+    pub fn detach(&mut self, batch: &mut Batch, packet: &mut RawPacket) {
+        if let Self::Live(live) = self {
+            live.detach(batch, packet);
         }
     }
 

@@ -1,10 +1,10 @@
 //! A savefile being read.
 
-use super::{Breaker, Reading, Step};
+use super::{Batch, Breaker, Reading, Step};
 use crate::bpf::{Filter, Program};
 use crate::capture::Placement;
 use crate::error::{Error, status};
-use crate::savefile::{Next, Reader};
+use crate::savefile::{Got, Reader};
 
 /// A savefile being read.
 pub struct Offline {
@@ -37,8 +37,12 @@ impl Offline {
         }
     }
 
-    #[inline]
-    pub(super) fn step(&mut self, breaker: &Breaker, reading: &mut Reading) -> Result<Step, Error> {
+    pub(super) fn step(
+        &mut self,
+        breaker: &Breaker,
+        reading: &mut Reading,
+        batch: &mut Batch,
+    ) -> Result<Step, Error> {
         if reading.limit_reached() {
             return Ok(reading.done());
         }
@@ -51,11 +55,30 @@ impl Offline {
                 breaker.take();
                 return Ok(Step::Done(status::BREAK));
             }
-            match self.reader.next(self.filter.as_ref())? {
-                Next::Packet(packet) => return Ok(reading.packet(packet)),
-                Next::Rejected => {}
-                Next::End => return Ok(reading.done()),
+            if !batch.is_empty() {
+                return Ok(Step::Packets);
+            }
+            let mut at_end = false;
+            let filter = self.filter.as_ref();
+            let filled = batch.fill(|room| {
+                let got = self.reader.take(filter, room)?;
+                at_end = got == Got::End;
+                Ok::<_, Error>(got.count())
+            })?;
+            if filled {
+                return Ok(Step::Packets);
+            }
+            if at_end {
+                return Ok(reading.done());
             }
         }
+    }
+
+    /// See [`Handle::put_back`](super::Handle::put_back).
+    pub(super) fn put_back(&mut self, batch: &mut Batch) {
+        if batch.handed_out() > 0 {
+            self.reader.put_back(batch.handed_out());
+        }
+        batch.clear();
     }
 }

@@ -1,25 +1,26 @@
 //! The packet loop, once for savefiles and live sources.
 //!
-//! A state machine: each [`Handle::step`](super::Handle::step) yields a packet, a wait to be done, or
-//! the loop's result. The caller runs the program's callback between steps, when nothing here is borrowed,
-//! so that a callback may use the handle, close it, or never return.
+//! A state machine: each [`Handle::step`](super::Handle::step) yields a batch of packets, a wait to be
+//! done, or the loop's result. The caller runs the program's callbacks between steps, when nothing
+//! here is borrowed, so that a callback may use the handle, close it, or never return.
 
 use crate::error::status;
-use crate::packet::RawPacket;
 use crate::sys::poll::{Wait, Woken};
 
 /// How far a loop has come. Plain data: it may be forgotten at any time.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     kind: Kind,
-    limit: Option<u32>,
+    /// Packets to read; `u32::MAX` for no limit.
+    limit: u32,
+    /// Packets handed out, at most the largest number that can be returned.
     count: u32,
     woken: Option<Woken>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// One packet, whose bytes outlive the step: nobody steps on to the end.
+    /// One packet: nobody steps on to the end.
     Single,
     /// One batch.
     Dispatch,
@@ -30,8 +31,8 @@ enum Kind {
 /// What a step came to.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
-    /// A packet for the callback.
-    Packet(RawPacket),
+    /// There are packets in the batch.
+    Packets,
     /// Nothing to do before this wait is over: do it, then [`Reading::resume`].
     Wait(Wait),
     /// The end: what `pcap_dispatch` or `pcap_loop` return, 0 or more, or `PCAP_ERROR_BREAK`.
@@ -55,11 +56,8 @@ impl Reading {
     }
 
     fn new(kind: Kind, limit: i32) -> Self {
-        Self { kind, limit: u32::try_from(limit).ok().filter(|&n| n > 0), count: 0, woken: None }
-    }
-
-    pub(super) fn is_single(&self) -> bool {
-        self.kind == Kind::Single
+        let limit = u32::try_from(limit).ok().filter(|&n| n > 0).unwrap_or(u32::MAX);
+        Self { kind, limit, count: 0, woken: None }
     }
 
     /// Goes on after a wait with what came of it.
@@ -76,22 +74,24 @@ impl Reading {
         self.kind == Kind::Loop
     }
 
+    /// Packets that may still be handed out.
+    #[inline]
+    pub fn left(&self) -> u32 {
+        self.limit - self.count.min(self.limit)
+    }
+
+    /// Counts packets handed out, no more than [`Reading::left`].
+    #[inline]
+    pub fn count(&mut self, packets: u32) {
+        self.count = self.count.saturating_add(packets).min(i32::MAX as u32);
+    }
+
     pub(super) fn limit_reached(&self) -> bool {
-        self.limit.is_some_and(|limit| self.count >= limit)
+        self.left() == 0
     }
 
     pub(super) fn has_packets(&self) -> bool {
         self.count > 0
-    }
-
-    /// Counts a packet. Without a limit the count stops at the largest that can be returned.
-    pub(super) fn packet(&mut self, packet: RawPacket) -> Step {
-        self.count_packet();
-        Step::Packet(packet)
-    }
-
-    pub(super) fn count_packet(&mut self) {
-        self.count = (self.count + 1).min(i32::MAX as u32);
     }
 
     /// The end, not by a break: a dispatch says how many packets it saw, a loop 0.

@@ -86,6 +86,30 @@ impl BlockReader {
         Ok(Record::Whole(header, &mut self.buf[start + header_len..start + whole]))
     }
 
+    /// The bytes in memory that are not yet taken, and their place in the buffer.
+    #[inline]
+    pub fn ahead(&mut self) -> (&mut [u8], usize) {
+        (&mut self.buf[self.start..self.end], self.start)
+    }
+
+    /// Place in the buffer of the next byte to be taken.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Goes on to a place in the buffer, no further than what [`BlockReader::ahead`] gave.
+    #[inline]
+    pub fn go_on(&mut self, start: usize) {
+        debug_assert!((self.start..=self.end).contains(&start));
+        self.start = start;
+    }
+
+    /// Goes back to where something ended that was taken since the last read from the file.
+    pub fn go_back(&mut self, start: usize) {
+        debug_assert!(start <= self.start);
+        self.start = start;
+    }
+
     /// Reads until `n` bytes are there or the file ends. The buffer grows with what was really
     /// read, at most doubling, so a length that lies costs no memory.
     #[cold]

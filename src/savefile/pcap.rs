@@ -1,9 +1,10 @@
 //! The pcap format: man page pcap-savefile(5), and the variants of it that are around.
 
+use super::block_reader::BlockReader;
 use super::byte_order::ByteOrder;
 use super::error::{PcapError, ReadError};
 use super::pseudo_header;
-use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
+use super::reader::{Ahead, FileInfo, Format, Next, adjusted_snaplen, precision_from};
 use super::source::{Record, Short, Source, Taken};
 use crate::bpf::Filter;
 use crate::linktype::{Dlt, LinktypeField};
@@ -205,6 +206,31 @@ impl Records {
             pseudo_header::fix(info.linktype, self.order, &mut header, data);
         }
         Ok(Next::judge(Packet { header, data }, filter))
+    }
+
+    /// Takes packets that lie in memory, as [`Records::next_packet`] would; stops in front of what
+    /// needs more than that.
+    pub fn take_ahead(&self, blocks: &mut BlockReader, info: &FileInfo, ahead: &mut Ahead<'_>) {
+        if self.has_pseudo_header {
+            return;
+        }
+        let (bytes, start) = blocks.ahead();
+        let snaplen = info.snaplen as u32;
+        let mut at = 0;
+        while ahead.has_room()
+            && let Some(record) = bytes.get(at..)
+            && let Some((fields, rest)) = record.split_at_checked(self.header_len)
+        {
+            let mut header = self.parse_header(fields);
+            let len = header.caplen as usize;
+            header.caplen = header.caplen.min(snaplen);
+            if len > self.max_caplen as usize || len > rest.len() {
+                break;
+            }
+            at += self.header_len + len;
+            ahead.offer(Packet { header, data: &rest[..header.caplen as usize] }, start + at);
+        }
+        blocks.go_on(start + at);
     }
 
     /// Time stamps are unsigned 32-bit numbers, good until 2106.

@@ -1,10 +1,11 @@
 //! The pcapng format: <https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html>.
 
+use super::block_reader::BlockReader;
 use super::byte_order::ByteOrder;
 use super::error::{PcapNgError, ReadError};
 use super::interface::Interface;
 use super::pseudo_header;
-use super::reader::{FileInfo, Format, Next, adjusted_snaplen, precision_from};
+use super::reader::{Ahead, FileInfo, Format, Next, adjusted_snaplen, precision_from};
 use super::source::{Record, Short, Source, Taken};
 use crate::bpf::Filter;
 use crate::linktype::Dlt;
@@ -205,6 +206,38 @@ impl Blocks {
             };
             return Ok(Next::judge(self.packet(block, &fields, info)?, filter));
         }
+    }
+
+    /// Takes enhanced packet blocks that lie in memory, as [`Blocks::next_packet`] would; stops in
+    /// front of what needs more than that.
+    pub fn take_ahead(&self, blocks: &mut BlockReader, info: &FileInfo, ahead: &mut Ahead<'_>) {
+        if self.has_pseudo_header {
+            return;
+        }
+        let order = self.order;
+        let (bytes, start) = blocks.ahead();
+        let mut at = 0;
+        while ahead.has_room()
+            && let Some(rest) = bytes.get_mut(at..)
+            && let Some(header) = rest.get(..BLOCK_HEADER_LEN)
+        {
+            let [kind, length] = order.words(header);
+            let whole = length as usize;
+            if kind != ENHANCED_PACKET || check_length(length, self.max_block).is_err() {
+                break;
+            }
+            let Some(block) = rest.get_mut(BLOCK_HEADER_LEN..whole) else { break };
+            let (body, trailer) = block.split_at_mut(whole - BLOCK_HEADER_LEN - BLOCK_TRAILER_LEN);
+            let block = Block { kind, body };
+            let Ok(fields) = enhanced_fields(order, &block) else { break };
+            if order.u32(trailer, 0) != length {
+                break;
+            }
+            let Ok(packet) = self.packet(block, &fields, info) else { break };
+            at += whole;
+            ahead.offer(packet, start + at);
+        }
+        blocks.go_on(start + at);
     }
 
     /// Time stamp, length checks and data of a packet block.

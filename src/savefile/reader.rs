@@ -59,12 +59,64 @@ impl Next {
     }
 }
 
+/// What [`Reader::take`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Got {
+    /// So many packets; none if all that were looked at were rejected.
+    Packets(usize),
+    /// The end of the file.
+    End,
+}
+
+impl Got {
+    /// Number of packets.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Packets(count) => count,
+            Self::End => 0,
+        }
+    }
+}
+
+/// Most packets taken at once.
+const MOST: usize = 64;
+
+/// Packets that lie whole in the buffer of a [`BlockReader`](super::block_reader::BlockReader),
+/// and where they end, should they have to be put back.
+pub(super) struct Ahead<'a> {
+    pub filter: Option<&'a Filter>,
+    out: &'a mut [RawPacket],
+    ends: &'a mut [usize; MOST],
+    count: usize,
+}
+
+impl Ahead<'_> {
+    /// Whether there is room for another packet.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        self.count < self.out.len().min(MOST)
+    }
+
+    /// Takes a packet, which ends at `end`, if the filter accepts it.
+    #[inline]
+    pub fn offer(&mut self, packet: Packet<'_>, end: usize) {
+        let accepts = |f: &Filter| f.run(packet.data, packet.header.len, &Aux::NONE) != 0;
+        if self.filter.is_none_or(accepts) {
+            self.out[self.count] = packet.into();
+            self.ends[self.count] = end;
+            self.count += 1;
+        }
+    }
+}
+
 /// A savefile open for reading.
 #[derive(Debug)]
 pub struct Reader {
     source: Source,
     format: Format,
     info: FileInfo,
+    /// Where in the buffer the packets taken last end.
+    ends: [usize; MOST],
 }
 
 impl Reader {
@@ -97,7 +149,7 @@ impl Reader {
     /// Reads the header. Gives the source back on an error.
     fn start(mut source: Source, precision: u32) -> Result<Self, (Source, ReadError)> {
         match open_format(&mut source, precision) {
-            Ok((format, info)) => Ok(Self { source, format, info }),
+            Ok((format, info)) => Ok(Self { source, format, info, ends: [0; MOST] }),
             Err(e) => Err((source, e)),
         }
     }
@@ -123,6 +175,46 @@ impl Reader {
         match &mut self.format {
             Format::Pcap(records) => records.next_packet(&mut self.source, &self.info, filter),
             Format::PcapNg(blocks) => blocks.next_packet(&mut self.source, &self.info, filter),
+        }
+    }
+
+    /// Takes packets that the filter accepts: those that lie in the buffer, or the next one. Their
+    /// bytes stay valid until the next call.
+    pub fn take(
+        &mut self,
+        filter: Option<&Filter>,
+        out: &mut [RawPacket],
+    ) -> Result<Got, ReadError> {
+        if let Source::Blocks(blocks) = &mut self.source {
+            let mut ahead = Ahead { filter, out, ends: &mut self.ends, count: 0 };
+            match &self.format {
+                Format::Pcap(records) => records.take_ahead(blocks, &self.info, &mut ahead),
+                Format::PcapNg(ng) => ng.take_ahead(blocks, &self.info, &mut ahead),
+            }
+            if ahead.count > 0 {
+                return Ok(Got::Packets(ahead.count));
+            }
+        }
+        match (self.next(filter)?, out.first_mut(), &self.source) {
+            (Next::Packet(packet), Some(place), source) => {
+                *place = packet;
+                if let Source::Blocks(blocks) = source {
+                    self.ends[0] = blocks.start();
+                }
+                Ok(Got::Packets(1))
+            }
+            (Next::End, ..) => Ok(Got::End),
+            _ => Ok(Got::Packets(0)),
+        }
+    }
+
+    /// Of the packets taken last, only the first `handed_out`, at least one, were handed out: what
+    /// is behind them is read again.
+    pub fn put_back(&mut self, handed_out: usize) {
+        if let Source::Blocks(blocks) = &mut self.source
+            && let Some(&end) = handed_out.checked_sub(1).and_then(|last| self.ends.get(last))
+        {
+            blocks.go_back(end);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::arphrd::{self, LinkKind};
 use super::drops::InterfaceDrops;
 use super::kernel_filter::{Cooked, Installed};
-use super::live::{Live, View};
+use super::live::{Live, Marks, View};
 use super::selection::UserlandFilter;
 use super::socket::{self, Buffers};
 use super::{
@@ -247,6 +247,7 @@ fn assemble(
         waker: Arc::new(waker),
         down: false,
         corrupt: None,
+        marks: Marks::NONE,
         detached: vec![0; snaplen as usize].into(),
     })
 }

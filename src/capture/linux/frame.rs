@@ -48,8 +48,14 @@ pub(super) struct Corrupt {
 
 /// What gives frames.
 pub(super) trait Frames {
-    /// The next one; `None` when the source must be asked whether it is ready.
+    /// Called before frames are taken anew: those taken before are no longer needed.
+    fn begin(&mut self) {}
+    /// The next one; `None` when frames must be begun anew, or the source asked if it is ready.
     fn next(&mut self) -> Result<Option<Frame>, Corrupt>;
     /// Number of the unit the frame taken last came in: a block of many packets, or a packet.
     fn unit(&self) -> u64;
+    /// Where the next frame is, for [`Frames::go_back`].
+    fn mark(&self) -> u64;
+    /// Goes back to a mark made since [`Frames::begin`].
+    fn go_back(&mut self, mark: u64);
 }

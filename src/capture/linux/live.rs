@@ -6,7 +6,7 @@ use super::frame::{Corrupt, Frame, Frames};
 use super::kernel_filter::{self, Cooked, Installed};
 use super::selection::{self, Selection, UserlandFilter};
 use super::source::Source;
-use super::vlan::{self, TAG_LEN};
+use super::vlan::{self, TAG_LEN, Tag};
 use super::{failure, failure_with};
 use crate::bpf::{Filter, Program};
 use crate::capture::breakloop::EventWaker;
@@ -76,42 +76,132 @@ impl View {
         out.data = data;
     }
 
-    /// The rest of [`Live::present`], for what not every packet needs.
+    /// The rest of [`View::present`], for what not every packet needs.
     #[inline(never)]
     fn complete(&self, frame: Frame, unit: u64, out: &mut RawPacket) -> bool {
         let frame = &frame;
-        let (mut data, mut caplen, mut len) = (frame.data, frame.caplen, frame.len);
         if selection::is_can(super::ring::from(frame)) {
             super::can::to_network_order(frame);
         }
-        if self.cooked != Cooked::No {
-            data = super::ring::prepend_cooked(frame, self.cooked);
-            let header = cooked::header_len(self.cooked) as u32;
-            (caplen, len) = (caplen + header, len + header);
-        }
+        let mut data = super::ring::prepend_cooked(frame, self.cooked);
+        let header = cooked::header_len(self.cooked) as u32;
+        let (mut caplen, mut len) = (frame.caplen + header, frame.len + header);
         if self.userland.applies(unit) {
             let packet = super::ring::bytes(data, caplen.min(self.snaplen));
             if !self.userland.passes(frame, packet, len) {
                 return false;
             }
         }
-        if let (Some(tag), Some(at)) = (frame.tag(), self.tag_offset.filter(|at| caplen >= *at)) {
-            data = super::ring::insert_tag(data, at as usize, tag);
+        if let Some((tag, at)) = self.tag_to_insert(frame) {
+            data = super::ring::insert_tag(data, at, tag);
             (caplen, len) = (caplen + TAG_LEN, len + TAG_LEN);
         }
         self.describe(frame, (data, caplen, len), out);
         true
     }
 
-    /// The next packet that is wanted into `out`; whether there was one.
+    /// The tag that goes back into a packet, and where.
+    fn tag_to_insert(&self, frame: &Frame) -> Option<(Tag, usize)> {
+        let caplen = frame.caplen + cooked::header_len(self.cooked) as u32;
+        let at = self.tag_offset.filter(|at| caplen >= *at)?;
+        Some((frame.tag()?, at as usize))
+    }
+
+    /// Takes wanted packets. `marks[n]` becomes the place behind the first `n` of them.
     #[inline(always)]
-    fn take(&self, frames: &mut impl Frames, out: &mut RawPacket) -> Result<bool, Corrupt> {
-        while let Some(frame) = frames.next()? {
-            if self.present(&frame, frames.unit(), out) {
-                return Ok(true);
+    fn take(
+        &self,
+        frames: &mut impl Frames,
+        out: &mut [RawPacket],
+        marks: &mut Marks,
+    ) -> Result<(), Corrupt> {
+        loop {
+            frames.begin();
+            marks.begin(frames.mark());
+            for packet in out.iter_mut().take(MOST) {
+                let before = frames.mark();
+                let wanted = loop {
+                    let Some(frame) = frames.next()? else { break false };
+                    if selection::is_can(super::ring::from(&frame)) && marks.packets() > 0 {
+                        // Completing it twice would change it: it comes alone.
+                        frames.go_back(before);
+                        break false;
+                    }
+                    if self.present(&frame, frames.unit(), packet) {
+                        break true;
+                    }
+                };
+                if !wanted {
+                    break;
+                }
+                marks.push(frames.mark());
+            }
+            // Frames that are not wanted are given back before more are looked at.
+            if marks.packets() > 0 || frames.mark() == marks.last() {
+                return Ok(());
             }
         }
-        Ok(false)
+    }
+
+    /// Makes the frames as they came that were taken behind the first `handed_out`, and goes back
+    /// to them.
+    fn put_back(&self, frames: &mut impl Frames, marks: &mut Marks, handed_out: usize) {
+        let ends = marks.behind(handed_out);
+        let Some(&first) = ends.first() else { return };
+        frames.go_back(first);
+        for &end in &ends[1..] {
+            // The wanted one is the last before the mark.
+            let mut last = None;
+            while frames.mark() != end
+                && let Ok(Some(frame)) = frames.next()
+            {
+                last = Some(frame);
+            }
+            if let Some(frame) = last
+                && let Some((_, at)) = self.tag_to_insert(&frame)
+            {
+                let header = cooked::header_len(self.cooked);
+                super::ring::remove_tag(&frame, header, at);
+            }
+        }
+        frames.go_back(first);
+        marks.begin(first);
+    }
+}
+
+/// Most packets taken at once.
+const MOST: usize = 64;
+
+/// Where the packets taken last end, should they have to be put back.
+pub(super) struct Marks {
+    marks: [u64; MOST + 1],
+    packets: usize,
+}
+
+impl Marks {
+    pub const NONE: Self = Self { marks: [0; MOST + 1], packets: 0 };
+
+    fn begin(&mut self, mark: u64) {
+        (self.marks[0], self.packets) = (mark, 0);
+    }
+
+    #[inline]
+    fn push(&mut self, mark: u64) {
+        self.packets += 1;
+        self.marks[self.packets] = mark;
+    }
+
+    fn packets(&self) -> usize {
+        self.packets
+    }
+
+    fn last(&self) -> u64 {
+        self.marks[self.packets]
+    }
+
+    /// The mark behind the first `n` packets, and all later ones.
+    fn behind(&self, n: usize) -> &[u64] {
+        self.marks[..=self.packets].get(n..).unwrap_or_default()
     }
 }
 
@@ -138,7 +228,8 @@ pub(super) struct Live {
     /// Whether the interface is down.
     pub down: bool,
     pub corrupt: Option<Corrupt>,
-    /// Room for the one packet of [`Backend::next_detached`].
+    pub marks: Marks,
+    /// Room for the one packet of [`Backend::detach`].
     pub detached: Box<[u8]>,
 }
 
@@ -228,22 +319,6 @@ impl Live {
         }
     }
 
-    /// The next packet that is wanted into `out`; whether there was one.
-    #[inline]
-    fn take(&mut self, out: &mut RawPacket) -> bool {
-        // A loop for each way, which is why the ways are told apart out here.
-        let taken = match &mut self.source {
-            Source::Blocks(ring) => self.view.take(ring, out),
-            Source::Frames(ring) => self.view.take(ring, out),
-            Source::Queue(queue) => self.view.take(queue, out),
-        };
-        taken.unwrap_or_else(|corrupt| {
-            // Told by the next fill: here there is nobody to tell.
-            self.corrupt = Some(corrupt);
-            false
-        })
-    }
-
     /// Lets nothing in, so that a later filter need not let through what only the present one
     /// accepted; gives the last unit of the source that may hold such packets.
     fn close_gate(&mut self) -> Result<u64, CaptureError> {
@@ -321,22 +396,33 @@ impl Backend for Live {
         Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
-    fn next_packet(&mut self) -> Option<RawPacket> {
-        let mut packet = RawPacket::NONE;
-        self.take(&mut packet).then_some(packet)
+    fn take(&mut self, out: &mut [RawPacket]) -> usize {
+        let (view, marks) = (&self.view, &mut self.marks);
+        // A loop for each way, which is why the ways are told apart out here.
+        let result = match &mut self.source {
+            Source::Blocks(ring) => view.take(ring, out, marks),
+            Source::Frames(ring) => view.take(ring, out, marks),
+            Source::Queue(queue) => view.take(queue, out, marks),
+        };
+        // Told by the next fill: here there is nobody to tell.
+        self.corrupt = result.err().or(self.corrupt.take());
+        self.marks.packets()
     }
 
-    fn next_into(&mut self, packet: &mut RawPacket) -> bool {
-        self.take(packet)
+    fn put_back(&mut self, handed_out: usize) {
+        let (view, marks) = (&self.view, &mut self.marks);
+        match &mut self.source {
+            Source::Blocks(ring) => view.put_back(ring, marks, handed_out),
+            Source::Frames(ring) => view.put_back(ring, marks, handed_out),
+            Source::Queue(queue) => view.put_back(queue, marks, handed_out),
+        }
     }
 
-    fn next_detached(&mut self, packet: &mut RawPacket) -> bool {
-        let taken = self.take(packet);
-        if taken && self.source.last_is_held() {
+    fn detach(&mut self, packet: &mut RawPacket) {
+        if self.source.last_is_held() {
             packet.data = super::ring::copy_out(packet, &mut self.detached);
             self.source.release();
         }
-        taken
     }
 
     fn release(&mut self) {

@@ -147,6 +147,12 @@ impl<S: MessageSource> Backend for Messages<S> {
         Ok(Progress::Wait(Wait::ready(self.source.as_fd(), self.waker.event(), timeout)))
     }
 
+    fn take(&mut self, out: &mut [RawPacket]) -> usize {
+        let (Some(place), Some(packet)) = (out.first_mut(), self.next_packet()) else { return 0 };
+        *place = packet;
+        1
+    }
+
     fn next_packet(&mut self) -> Option<RawPacket> {
         let message = self.ready.take()?;
         let header = PacketHeader {

@@ -9,7 +9,7 @@
 use super::cooked;
 use super::frame::{Corrupt, Frame, Frames, HEADROOM};
 use super::kernel_filter::Cooked;
-use super::vlan::Tag;
+use super::vlan::{TAG_LEN, Tag};
 use crate::packet::RawPacket;
 use crate::sys::packet::RingShape;
 use crate::sys::ring_mem::RingMem;
@@ -166,7 +166,21 @@ impl Frames for BlockRing {
     fn unit(&self) -> u64 {
         self.taken
     }
+
+    #[inline]
+    fn mark(&self) -> u64 {
+        // Blocks are smaller than 4 GiB; what is further off is refused by `next` anyway.
+        (self.next.min(u32::MAX as usize) as u64) << 32 | u64::from(self.left)
+    }
+
+    fn go_back(&mut self, mark: u64) {
+        (self.next, self.left) = ((mark >> 32) as usize, mark as u32);
+    }
 }
+
+/// Most frames of a TPACKET_V2 ring to take before they are given back. Also no more than a
+/// sixteenth of the ring, so that slow callbacks leave the rest to the kernel.
+const MOST_FRAMES: usize = 8;
 
 /// A TPACKET_V2 ring: a frame for each packet.
 pub(super) struct FrameRing {
@@ -175,10 +189,12 @@ pub(super) struct FrameRing {
     frame_size: usize,
     per_block: usize,
     frames: usize,
-    /// The frame at hand, or the one that comes next, and where it lies.
+    /// The frame that comes next, and where it lies.
     at: usize,
     offset: usize,
-    held: bool,
+    /// Frames before it that are not given back yet, and how many these may be.
+    held: usize,
+    most: usize,
     taken: u64,
 }
 
@@ -194,7 +210,8 @@ impl FrameRing {
             frames: shape.frames as usize,
             at: 0,
             offset: 0,
-            held: false,
+            held: 0,
+            most: (shape.frames as usize / 16).clamp(1, MOST_FRAMES),
             taken: 0,
         }
     }
@@ -204,58 +221,77 @@ impl FrameRing {
         frame / self.per_block * self.block_size + frame % self.per_block * self.frame_size
     }
 
+    /// The frame behind one, and where it lies.
+    #[inline]
+    fn behind(&self, at: usize, offset: usize) -> (usize, usize) {
+        let at = if at + 1 == self.frames { 0 } else { at + 1 };
+        // Blocks are a power of two; divisions only where one ends.
+        let in_block = (offset & (self.block_size - 1)) + self.frame_size;
+        match at {
+            0 => (0, 0),
+            _ if in_block + self.frame_size <= self.block_size => (at, offset + self.frame_size),
+            _ => (at, self.offset_of(at)),
+        }
+    }
+
+    /// The frame `count` places before the next one.
+    fn before(&self, count: usize) -> usize {
+        (self.at + self.frames - count) % self.frames
+    }
+
     #[inline]
     fn is_ours(&self, offset: usize) -> bool {
         status(&self.mem, offset).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
     /// Whether a packet can be taken.
-    #[inline]
     pub fn ready(&mut self) -> bool {
         self.release();
         self.is_ours(self.offset)
     }
 
-    /// Gives the frame taken last back.
-    #[inline]
+    /// Gives the frames taken back.
     pub fn release(&mut self) {
-        if self.held {
-            status(&self.mem, self.offset).store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.held = false;
-            self.at = if self.at + 1 == self.frames { 0 } else { self.at + 1 };
-            // Blocks are a power of two; divisions only where one ends.
-            let in_block = (self.offset & (self.block_size - 1)) + self.frame_size;
-            self.offset = match self.at {
-                0 => 0,
-                _ if in_block + self.frame_size <= self.block_size => self.offset + self.frame_size,
-                at => self.offset_of(at),
-            };
+        if self.held == 0 {
+            return;
         }
+        let first = self.before(self.held);
+        let (mut at, mut offset) = (first, self.offset_of(first));
+        for _ in 0..self.held {
+            status(&self.mem, offset).store(libc::TP_STATUS_KERNEL, Ordering::Release);
+            (at, offset) = self.behind(at, offset);
+        }
+        self.held = 0;
     }
 
-    /// Packets that wait behind the one at hand.
+    /// Packets that wait, those taken and not yet given back aside.
     pub fn backlog(&self) -> u64 {
-        let behind = usize::from(self.held);
-        let frame = |n: usize| (self.at + behind + n) % self.frames;
+        let frame = |n: usize| (self.at + n) % self.frames;
         // All of them, not only those without a gap: processors finish frames in any order.
-        let last = (0..self.frames - behind).rposition(|n| self.is_ours(self.offset_of(frame(n))));
+        let waiting = 0..self.frames - self.held;
+        let last = waiting.into_iter().rposition(|n| self.is_ours(self.offset_of(frame(n))));
         last.map_or(0, |n| n as u64 + 1)
     }
 }
 
 impl Frames for FrameRing {
+    fn begin(&mut self) {
+        self.release();
+    }
+
     #[inline(always)]
     fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
-        if !self.ready() {
+        if self.held == self.most || !self.is_ours(self.offset) {
             return Ok(None);
         }
-        self.held = true;
-        self.taken += 1;
         // SAFETY: the frame is ours; header and address lie inside every frame, aligned.
         let (slot, header, from) = unsafe {
             let slot = self.mem.base().add(self.offset);
             (slot, &*slot.cast::<libc::tpacket2_hdr>(), slot.add(V2_ADDR).cast())
         };
+        (self.at, self.offset) = self.behind(self.at, self.offset);
+        self.held += 1;
+        self.taken += 1;
         let mac = place(header.tp_mac, header.tp_snaplen, libc::TPACKET2_HDRLEN, self.frame_size)?;
         Ok(Some(Frame {
             // SAFETY: `place` checked that it lies inside the frame.
@@ -272,6 +308,19 @@ impl Frames for FrameRing {
     #[inline]
     fn unit(&self) -> u64 {
         self.taken
+    }
+
+    #[inline]
+    fn mark(&self) -> u64 {
+        self.held as u64
+    }
+
+    fn go_back(&mut self, mark: u64) {
+        let count = self.held - mark as usize;
+        self.at = self.before(count);
+        self.offset = self.offset_of(self.at);
+        self.held -= count;
+        self.taken -= count as u64;
     }
 }
 
@@ -325,6 +374,16 @@ pub(super) fn insert_tag(data: *mut u8, at: usize, tag: Tag) -> *mut u8 {
         std::ptr::copy(data, to, at);
         to.add(at).cast::<[u8; 4]>().write(tag.bytes());
         to
+    }
+}
+
+/// Undoes [`insert_tag`] on a frame that got a header of `header` bytes and then a tag.
+pub(super) fn remove_tag(frame: &Frame, header: usize, at: usize) {
+    debug_assert!(header + TAG_LEN as usize <= HEADROOM);
+    // SAFETY: as in `insert_tag`, which has moved these bytes.
+    unsafe {
+        let data = frame.data.sub(header);
+        std::ptr::copy(data.sub(TAG_LEN as usize), data, at);
     }
 }
 

@@ -66,6 +66,15 @@ impl Frames for Queue {
     fn unit(&self) -> u64 {
         self.taken
     }
+
+    fn mark(&self) -> u64 {
+        self.next as u64
+    }
+
+    fn go_back(&mut self, mark: u64) {
+        self.taken -= self.next as u64 - mark;
+        self.next = mark as usize;
+    }
 }
 
 /// Where packets come from.

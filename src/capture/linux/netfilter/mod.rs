@@ -312,6 +312,12 @@ impl Backend for Netfilter {
         Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
+    fn take(&mut self, out: &mut [RawPacket]) -> usize {
+        let (Some(place), Some(packet)) = (out.first_mut(), self.next_packet()) else { return 0 };
+        *place = packet;
+        1
+    }
+
     fn next_packet(&mut self) -> Option<RawPacket> {
         while let Some((message, next)) = Message::at(&self.room[..self.len], self.at) {
             self.at = next;
