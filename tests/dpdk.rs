@@ -4,6 +4,7 @@
 mod dpdk {
     mod faults;
     mod filters;
+    mod flow;
     mod live;
     mod ports;
     mod programs;

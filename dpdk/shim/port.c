@@ -349,6 +349,11 @@ int ox_port_promisc_result(const struct ox_port *p)
 	return p->promisc_result;
 }
 
+uint16_t ox_port_queues(const struct ox_port *p)
+{
+	return p->queues;
+}
+
 /* --- closing --- */
 
 /* Buffers that are in the state of free ones need no look at each. */

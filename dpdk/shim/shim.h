@@ -86,6 +86,43 @@ unsigned int ox_port_buffers_in_use(const struct ox_port *port);
 /* Pools that could not be freed yet because something still holds buffers of theirs. */
 unsigned int ox_pools_waiting(void);
 
+/* Receive queues that are read. */
+uint16_t ox_port_queues(const struct ox_port *port);
+
+/* --- flow.c --- */
+
+#define OX_FLOW_HEADER 40	/* bytes of the longest header */
+#define OX_FLOW_ITEMS 5		/* most headers of a rule */
+
+enum ox_flow_kind {
+	OX_FLOW_ETHERNET,
+	OX_FLOW_VLAN,
+	OX_FLOW_IPV4,
+	OX_FLOW_IPV6,
+	OX_FLOW_TCP,
+	OX_FLOW_UDP,
+	OX_FLOW_SCTP,
+};
+
+/* A header: its bytes as they are in a packet. A tag begins behind its EtherType. */
+struct ox_flow_item {
+	uint32_t kind;
+	uint8_t value[OX_FLOW_HEADER];
+	uint8_t mask[OX_FLOW_HEADER];
+};
+
+struct ox_flows;
+
+/* For the rules of a port that we configured, with so many receive queues. */
+int ox_flows_new(uint16_t port, uint16_t queues, struct ox_flows **flows);
+/* A rule that lets pass what matches; without items, one of lower priority that drops all. On
+   failure *why may be the driver's text. */
+int ox_flows_add(struct ox_flows *flows, const struct ox_flow_item *items, uint32_t count,
+    const char **why);
+/* Takes all rules away. */
+int ox_flows_clear(struct ox_flows *flows);
+void ox_flows_free(struct ox_flows *flows);
+
 /* --- bpf.c --- */
 
 struct rte_mbuf;

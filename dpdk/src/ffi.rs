@@ -1,5 +1,6 @@
 //! The C shim, `shim/shim.h`.
 
+use crate::flow::Item;
 use oxpcap_plugin::{EbpfInsn, Packet, Stats};
 use std::ffi::{c_char, c_int, c_uint};
 
@@ -17,6 +18,12 @@ pub struct OxPort {
 /// `struct ox_filter`.
 #[repr(C)]
 pub struct OxFilter {
+    _opaque: [u8; 0],
+}
+
+/// `struct ox_flows`.
+#[repr(C)]
+pub struct OxFlows {
     _opaque: [u8; 0],
 }
 
@@ -79,6 +86,18 @@ unsafe extern "C" {
     pub fn ox_port_receive(port: *mut OxPort, packets: *mut Packet) -> c_int;
     pub fn ox_port_inject(port: *mut OxPort, frame: *const u8, len: u32) -> c_int;
     pub fn ox_port_stats(port: *mut OxPort, stats: *mut Stats) -> c_int;
+
+    pub fn ox_port_queues(port: *const OxPort) -> u16;
+
+    pub fn ox_flows_new(port: u16, queues: u16, flows: *mut *mut OxFlows) -> c_int;
+    pub fn ox_flows_add(
+        flows: *mut OxFlows,
+        items: *const Item,
+        count: u32,
+        why: *mut *const c_char,
+    ) -> c_int;
+    pub fn ox_flows_clear(flows: *mut OxFlows) -> c_int;
+    pub fn ox_flows_free(flows: *mut OxFlows);
 
     pub fn ox_pools_mismatch() -> c_int;
     pub fn ox_watch_primary(fd: c_int);

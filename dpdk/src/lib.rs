@@ -9,6 +9,7 @@ mod arguments;
 mod eal;
 mod error;
 mod ffi;
+mod flow;
 mod name;
 mod native;
 mod pdump;

@@ -3,8 +3,9 @@
 use crate::eal::{self, Eal, Wanted};
 use crate::error::{Failure, PCAP_WARNING, PCAP_WARNING_PROMISC_NOTSUP};
 use crate::ffi::{self, OxPort, PortConfig, PortFacts};
+use crate::flow::{self, Offload};
 use crate::name::Target;
-use oxpcap_plugin::{Config, EbpfInsn, Packet, Stats};
+use oxpcap_plugin::{CbpfInsn, Config, EbpfInsn, Packet, Stats};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -56,6 +57,7 @@ impl Drop for Plugged {
 /// An open port.
 pub struct PortSource {
     raw: NonNull<OxPort>,
+    offload: Offload,
     plugged: Option<Plugged>,
     claim: Option<Claim>,
 }
@@ -89,10 +91,28 @@ impl PortSource {
             promisc: config.promisc,
             descriptors: config.buffer_size / 2048,
         };
+        let wanted = flow::wanted()?;
         let raw = open_port(name, &request)?;
-        let source = Self { raw, plugged, claim: Some(claim) };
+        let mut source = Self { raw, offload: Offload::Off, plugged, claim: Some(claim) };
+        if wanted {
+            source.offload = source.prepare_offload(port)?;
+        }
         let warning = source.warning(port, only);
         Ok((source, warning))
+    }
+
+    /// Only where the port is ours: on others a rule would take packets from the program.
+    fn prepare_offload(&self, port: u16) -> Result<Offload, Failure> {
+        // SAFETY: the port is open.
+        let (joined, queues) = unsafe {
+            (ffi::ox_port_joined(self.raw.as_ptr()), ffi::ox_port_queues(self.raw.as_ptr()))
+        };
+        if joined != 0 { Ok(Offload::Joined) } else { Offload::on(port, queues) }
+    }
+
+    /// Gives the port the rules that go with `program`, see [`Offload::apply`].
+    pub fn offload(&mut self, program: &[CbpfInsn]) -> Result<String, Failure> {
+        self.offload.apply(program)
     }
 
     fn warning(&self, port: u16, only: c_int) -> Warning {
@@ -170,6 +190,8 @@ impl PortSource {
 
 impl Drop for PortSource {
     fn drop(&mut self) {
+        // Before the port stops.
+        self.offload = Offload::Off;
         // The pool can be freed only when the unplugged device has given its buffers back.
         // SAFETY: the port is open, and not used again.
         unsafe {

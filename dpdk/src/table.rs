@@ -157,14 +157,20 @@ unsafe extern "C" fn set_filter(
 ) -> c_int {
     guard(error, || {
         // SAFETY: the ABI gives an open source and a filter with valid programs.
-        let (source, filter, ebpf) = unsafe {
+        let (source, filter, cbpf, ebpf) = unsafe {
             let filter = &*filter;
             let ebpf = (!filter.ebpf.is_null())
                 .then(|| std::slice::from_raw_parts(filter.ebpf, filter.ebpf_len as usize));
-            (source(raw), filter, ebpf)
+            let cbpf = (!filter.cbpf.is_null())
+                .then(|| std::slice::from_raw_parts(filter.cbpf, filter.cbpf_len as usize));
+            (source(raw), filter, cbpf.unwrap_or_default(), ebpf)
         };
         match source {
-            Source::Port(port) => set_port_filter(port, filter.how, ebpf),
+            Source::Port(port) => {
+                let taken = set_port_filter(port, filter.how, ebpf)?;
+                put_text(&port.offload(cbpf)?, error);
+                Ok(taken)
+            }
             Source::Pdump(tap) => set_tap_filter(tap, filter.how, ebpf),
         }
     })

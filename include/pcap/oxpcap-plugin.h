@@ -64,7 +64,7 @@ struct bpf_insn;		/* <pcap/bpf.h> */
 #define PCAPX_PLUGIN_FILTER_AUTO	0 /* take it if that is better than libpcap's own JIT */
 #define PCAPX_PLUGIN_FILTER_INTERPRETER	1 /* take it with an interpreter, or fail */
 #define PCAPX_PLUGIN_FILTER_JIT		2 /* take it with a JIT, or fail */
-#define PCAPX_PLUGIN_FILTER_NONE	3 /* drop the filter that was taken; programs are null */
+#define PCAPX_PLUGIN_FILTER_NONE	3 /* leave it to libpcap, drop the filter that was taken */
 
 /* Of receive(): packets came, the plug-in's filter wanted none; libpcap polls again at once. */
 #define PCAPX_PLUGIN_REJECTED	0x10000
@@ -121,8 +121,10 @@ struct pcapx_plugin {
 	int (*stats)(void *source, struct pcapx_plugin_stats *stats,
 	    struct pcapx_plugin_error *error);
 	/* Offers a filter. 1: taken, receive() gives only packets it accepted, from the next call
-	   on, their caplen no more than the filter returned. 0: left to libpcap. Or PCAP_ERROR_*,
-	   with the filter as it was. May be null: all left to libpcap. */
+	   on, their caplen no more than the filter returned. 0: left to libpcap; the plug-in may
+	   still keep packets away that the filter rejects. `error` may then hold a sentence for
+	   pcapx_filter_mode_text() (libpcap passes it empty). Or PCAP_ERROR_*, with the filter as
+	   it was. May be null: all left to libpcap. */
 	int (*set_filter)(void *source, const struct pcapx_plugin_filter *filter,
 	    struct pcapx_plugin_error *error);
 };

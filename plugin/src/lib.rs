@@ -106,7 +106,7 @@ pub const FILTER_AUTO: c_int = 0;
 pub const FILTER_INTERPRETER: c_int = 1;
 /// The plug-in's own JIT must take it.
 pub const FILTER_JIT: c_int = 2;
-/// There is no filter any more, or the caller filters: the plug-in drops what it has.
+/// The caller filters: the plug-in drops what it has taken.
 pub const FILTER_NONE: c_int = 3;
 
 /// Of [`Table::receive`]: packets came, the plug-in's filter wanted none.
@@ -222,7 +222,8 @@ pub struct Table {
             error: *mut ErrorText,
         ) -> c_int,
     >,
-    /// Offers a filter; 1 taken, 0 left to the caller, or `PCAP_ERROR_*`.
+    /// Offers a filter; 1 taken, 0 left to the caller, perhaps with a sentence on what else was
+    /// done about it; or `PCAP_ERROR_*`.
     pub set_filter: Option<
         unsafe extern "C" fn(
             source: *mut c_void,

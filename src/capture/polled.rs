@@ -97,6 +97,8 @@ pub(super) struct Polled {
     direction: Direction,
     engine: Engine,
     filtering: Filtering,
+    /// What the plug-in says about the filter, for people.
+    note: String,
     /// Index of the next packet of the burst at hand, and how many were taken last.
     next: usize,
     taken: usize,
@@ -121,6 +123,7 @@ impl Polled {
             nonblock: config.nonblock || config.timeout_ms < 0,
             direction: Direction::default(),
             filtering: Filtering::Off,
+            note: String::new(),
             next: 0,
             taken: 0,
             stamp: Timestamp::default(),
@@ -180,8 +183,8 @@ impl Polled {
         }
     }
 
-    /// Offers `program` to the plug-in; whether it took it.
-    fn offer(&mut self, how: i32, program: &Program) -> Result<bool, CaptureError> {
+    /// Offers `program` to the plug-in; whether it took it, and what it says.
+    fn offer(&mut self, how: i32, program: &Program) -> Result<(bool, String), CaptureError> {
         let cbpf: Vec<CbpfInsn> = program
             .insns()
             .iter()
@@ -343,7 +346,7 @@ impl Backend for Polled {
             Engine::PluginInterpreter => FILTER_INTERPRETER,
             Engine::PluginJit => FILTER_JIT,
         };
-        let taken = self.offer(how, program)?;
+        let (taken, note) = self.offer(how, program)?;
         let filter = Filter::with_preference(program, self.engine.preference());
         let before = self.source.packets().len();
         filter_from(&mut self.source, self.next, &filter);
@@ -353,14 +356,15 @@ impl Backend for Polled {
             (_, true) => Filtering::Off,
             _ => Filtering::Here(filter),
         };
+        self.note = note;
         Ok(())
     }
 
     fn filter_placement(&self) -> Placement {
         match self.filtering {
             Filtering::Off => Placement::default(),
-            Filtering::Plugin => Placement { mode: FilterMode::Dpdk, ..Placement::default() },
-            Filtering::Here(_) => Placement::userland(""),
+            Filtering::Plugin => Placement { mode: FilterMode::Dpdk, reason: self.note.clone() },
+            Filtering::Here(_) => Placement::userland(self.note.clone()),
         }
     }
 

@@ -249,14 +249,14 @@ impl Source {
         Ok(stats)
     }
 
-    /// Offers a filter; whether the source took it.
+    /// Offers a filter; whether the source took it, and what it says about it (often nothing).
     pub fn set_filter(
         &mut self,
         how: c_int,
         cbpf: &[oxpcap_plugin::CbpfInsn],
         ebpf: Option<&[oxpcap_plugin::EbpfInsn]>,
-    ) -> Result<bool, CallError> {
-        let Some(function) = self.table.set_filter else { return Ok(false) };
+    ) -> Result<(bool, String), CallError> {
+        let Some(function) = self.table.set_filter else { return Ok((false, String::new())) };
         let filter = Filter {
             size: size_of::<Filter>() as u32,
             how,
@@ -268,7 +268,7 @@ impl Source {
         let mut error = no_text();
         // SAFETY: as in `Plugin::list`.
         let rc = unsafe { function(self.raw.as_ptr(), &filter, &mut error) };
-        check(rc, &error).map(|taken| taken == 1)
+        check(rc, &error).map(|taken| (taken == 1, message_of(&error)))
     }
 }
 

@@ -7,9 +7,9 @@ use pcap::capture::open;
 use pcap::filter::{NoNames, Options, compile};
 use pcap::linktype::Dlt;
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/data/mixed.pcap");
+pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/data/mixed.pcap");
 
-fn program(text: &str) -> Option<Program> {
+pub fn program(text: &str) -> Option<Program> {
     compiled(text, true)
 }
 
@@ -18,7 +18,7 @@ fn compiled(text: &str, optimize: bool) -> Option<Program> {
     compile(text.as_bytes(), &options, &NoNames).ok()
 }
 
-fn programs() -> Vec<(String, Program)> {
+pub fn programs() -> Vec<(String, Program)> {
     let data = include_str!("../conformance/accept.json");
     let cases: Vec<serde_json::Value> = serde_json::from_str(data).unwrap();
     let ethernet = cases.iter().filter(|case| case["DLT"] == "EN10MB");
@@ -30,7 +30,7 @@ fn programs() -> Vec<(String, Program)> {
 }
 
 /// Packets of a savefile in this machine's byte order.
-fn file_packets() -> Vec<Vec<u8>> {
+pub fn file_packets() -> Vec<Vec<u8>> {
     let file = std::fs::read(FILE).unwrap();
     let word = |at: usize| u32::from_ne_bytes(file[at..at + 4].try_into().unwrap()) as usize;
     let (mut packets, mut at) = (Vec::new(), 24);

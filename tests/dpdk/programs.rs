@@ -10,7 +10,7 @@ const EAL: [&str; 7] =
     ["--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=4"];
 
 /// Compiles `source` against this library and DPDK; `None`, loudly, where there is no compiler.
-fn compiled(source: &str, name: &str) -> Option<TempFile> {
+pub fn compiled(source: &str, name: &str, arguments: &[&str]) -> Option<TempFile> {
     let library = library_dir()?;
     let flags = |what: &str| {
         let output = Command::new("pkg-config").args([what, "libdpdk"]).output().ok()?;
@@ -22,7 +22,9 @@ fn compiled(source: &str, name: &str) -> Option<TempFile> {
     };
     let program = TempFile::new(name);
     let output = Command::new("cc")
-        .args(["-O1", "-Wall", "-o"])
+        .args(["-O1", "-Wall"])
+        .args(arguments)
+        .arg("-o")
         .arg(&program.0)
         .arg(format!("{ROOT}/{source}"))
         .arg(format!("-I{ROOT}/include"))
@@ -51,14 +53,14 @@ fn run(program: &TempFile, arguments: &[&str]) -> String {
 
 #[test]
 fn a_program_with_its_own_eal() {
-    let Some(program) = compiled("tests/dpdk/host.c", "host") else { return };
+    let Some(program) = compiled("tests/dpdk/host.c", "host", &[]) else { return };
     let said = run(&program, &["--vdev=net_null0,size=64", "--vdev=net_null1,size=70"]);
     assert_eq!(said.trim(), "ok");
 }
 
 #[test]
 fn the_example_in_its_three_ways() {
-    let Some(program) = compiled("examples/c/dpdk_filter.c", "dpdk_filter") else { return };
+    let Some(program) = compiled("examples/c/dpdk_filter.c", "dpdk_filter", &[]) else { return };
     let device = format!("--vdev=net_pcap0,rx_pcap={ROOT}/tests/clients/data/mixed.pcap");
     for (way, filter, accepted) in [
         ("burst", "tcp port 80", 38),
