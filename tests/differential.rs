@@ -174,8 +174,11 @@ fn excuse(error: &str, dlt: i32) -> Option<&'static str> {
 
 /// Why it is right to refuse with this text what libpcap 1.10 accepts; see docs/COMPAT.md.
 fn excuse_own(error: &str) -> Option<&'static str> {
-    if error.starts_with("LLC DSAP") {
-        return Some("link-layer types that fit no LLC header");
+    if error.contains(" greater than maximum ") {
+        return Some("numbers that fit no field");
+    }
+    if error == "link-layer type filtering not implemented for DLT_BACNET_MS_TP (BACnet MS/TP)" {
+        return Some("BACnet has no protocol field");
     }
     // Said as a comparison to libpcap, which knows no better.
     if error.starts_with("'link host $XX' not supported") {

@@ -96,11 +96,11 @@ fn vlan_tags_may_be_beside_the_packet() {
 
 #[test]
 fn one_magic_number_stands_for_every_protocol() {
-    // BACnet's preamble: the packet passes for IPv4, IPv6 and ARP alike.
-    let mut packet = vec![0x55, 0xff];
+    // Juniper's: the packet passes for IPv4, IPv6 and ARP alike.
+    let mut packet = vec![0x4d, 0x47, 0x43];
     packet.extend([0; 60]);
     let list = (1..40).map(|n| format!("port {n}")).collect::<Vec<_>>().join(" or ");
-    for dlt in [Dlt::BACNET_MS_TP, Dlt::JUNIPER_ES] {
+    for dlt in [Dlt::JUNIPER_MONITOR, Dlt::JUNIPER_ES] {
         assert_eq!(accepts(&list, dlt, &packet), accepts("port 39 or port 1", dlt, &packet));
     }
 }
@@ -131,7 +131,7 @@ fn arithmetic_has_sixteen_registers() {
         |depth| compile(nested(depth).as_bytes(), &options(Dlt::EN10MB, false), &Table::default());
     assert!(run(14).is_ok());
     let error = run(16).expect_err("too many operands at once");
-    assert_eq!(error.to_string(), "out of registers needed to evaluate expression");
+    assert_eq!(error.to_string(), "too many registers needed to evaluate expression");
 }
 
 #[test]

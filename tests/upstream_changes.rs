@@ -224,16 +224,81 @@ fn linux_cooked_v2_osi() {
 }
 
 #[test]
-fn llc_types_fit_a_byte() {
-    let text = "LLC DSAP 1500 greater than maximum 255";
-    check(Dlt::EN10MB, "ether proto 1500", "..60", Rejects, refuses(text));
+fn numbers_fit_their_fields() {
+    for (dlt, filter, packet, text) in [
+        (Dlt::EN10MB, "ether proto 1500", "..60", "LLC DSAP 1500 greater than maximum 255"),
+        (Dlt::EN10MB, "ether proto 65536", "..60", "EtherType 65536 greater than maximum 65535"),
+        (Dlt::PPP, "ether proto 65536", "..60", "PPP protocol 65536 greater than maximum 65535"),
+        (
+            Dlt::C_HDLC,
+            "ether proto 65536",
+            "..60",
+            "HDLC protocol 65536 greater than maximum 65535",
+        ),
+        (Dlt::EN10MB, "ip proto 256", "..60", "protocol number 256 greater than maximum 255"),
+        (Dlt::EN10MB, "ip6 protochain 256", "..60", "protocol number 256 greater than maximum 255"),
+        (Dlt::EN10MB, "iso proto 256", "..60", "ISO protocol 256 greater than maximum 255"),
+        (Dlt::EN10MB, "isis proto 32", "..60", "IS-IS PDU type 32 greater than maximum 31"),
+        (Dlt::EN10MB, "byte 0 = 256", "..60", "byte argument 256 greater than maximum 255"),
+        (Dlt::SUNATM, "vpi 256", "..60", "VPI 256 greater than maximum 255"),
+        (Dlt::SUNATM, "vci 65536", "..60", "VCI 65536 greater than maximum 65535"),
+    ] {
+        check(dlt, filter, packet, Rejects, refuses(text));
+    }
+}
+
+#[test]
+fn decnet_addresses() {
+    let invalid = |text| refuses(&format!("invalid DECnet address '{text}'"));
+    check(Dlt::EN10MB, "decnet host 64.1", "..60", Rejects, invalid("64.1"));
+    check(Dlt::EN10MB, "decnet host 1.1024", "..60", Rejects, invalid("1.1024"));
+    check(Dlt::EN10MB, "decnet host 1.2.3", "..60", Rejects, invalid("1.2.3"));
+    check(Dlt::EN10MB, "decnet host 5", "..60", Rejects, invalid("5"));
+    let text = "'decnet' is not a valid qualifier for 'net'";
+    check(Dlt::EN10MB, "decnet net 1.2", "..60", Rejects, refuses(text));
+    check(Dlt::EN10MB, "decnet host 63.1023", "..60", Rejects, Rejects);
+}
+
+#[test]
+fn port_ranges() {
+    let text = "port range '1-2-3' contains more than one hyphen";
+    check(Dlt::EN10MB, "portrange 1-2-3", "..60", Rejects, refuses(text));
+    let text = "'2x' is not a valid port";
+    check(Dlt::EN10MB, "portrange 1-2x", "..60", Rejects, refuses(text));
+    let text = "unknown port in range '0x0-0x5'";
+    check(Dlt::RAW, "portrange 0x0-0x5", "45000014..40", refuses(text), Rejects);
+    let udp = "45000028 00000000 00110000 00000000 00000000 0003 0003..40";
+    check(Dlt::RAW, "portrange 0x0-0x5", udp, refuses(text), Accepts);
+}
+
+#[test]
+fn bacnet_has_no_protocol() {
+    let text = "link-layer type filtering not implemented for DLT_BACNET_MS_TP (BACnet MS/TP)";
+    check(Dlt::BACNET_MS_TP, "ip", "55ff0000 00..40", Accepts, refuses(text));
+}
+
+#[test]
+fn masks_of_all_bits() {
+    let (filter, text) = ("link[0:2] & 0xffffffff = 0", "expression rejects all packets");
+    let own = build(filter, &options(Dlt::EN10MB, true), &Table::default()).unwrap();
+    assert_eq!(outcome(Ok(own), &bytes("..60")), Accepts);
+    let reference = Oracle::start().compile(filter, &CompileOptions::ethernet());
+    assert_eq!(reference.unwrap_err(), text);
+}
+
+#[test]
+fn packet_filter_logs_of_other_systems() {
+    let text = "unknown PF reason \"translate\"";
+    check(Dlt::PFLOG, "reason translate", "0000000f..60", refuses(text), Accepts);
+    let text = "unknown PF action \"defer\"";
+    check(Dlt::PFLOG, "action defer", "00000b00..60", refuses(text), Accepts);
 }
 
 #[test]
 fn kernel_data_of_live_captures_only() {
-    let text = "not a live capture, 'inbound' not supported on DLT_EN10MB";
+    let text = "not a live capture, 'inbound' not supported on DLT_EN10MB (Ethernet)";
     check(Dlt::EN10MB, "inbound", "..60", Rejects, refuses(text));
-    let text = "not a live capture, 'ifindex' not supported on DLT_EN10MB";
+    let text = "not a live capture, 'ifindex' not supported on DLT_EN10MB (Ethernet)";
     check(Dlt::EN10MB, "ifindex 1", "..60", Rejects, refuses(text));
 }
 

@@ -335,17 +335,15 @@ pub enum Primitive {
     PfReason(NameOrNum),
     /// `action WHAT`.
     PfAction(NameOrNum),
-    /// `type T [subtype S]`; unresolved, as the names depend on each other.
+    /// `type T [subtype S]`, or `subtype S`, which tells the type: bits of the frame control field.
     WlanType {
-        /// Type.
-        ty: NameOrNum,
-        /// Subtype.
-        subtype: Option<NameOrNum>,
+        /// Type, in place.
+        ty: u32,
+        /// Subtype, in place.
+        subtype: Option<u32>,
     },
-    /// `subtype S` alone.
-    WlanSubtype(NameOrNum),
     /// `dir D`.
-    WlanDir(NameOrNum),
+    WlanDir(u32),
     /// `llc [name]`.
     Llc(Option<String>),
     /// An ATM keyword.

@@ -51,6 +51,27 @@ pub enum ErrorKind {
     /// Digits, colons and dots that are no IPv6 address.
     #[error("invalid IPv6 address '{0}'")]
     InvalidIpv6Address(String),
+    /// A name that is no type of 802.11 frames.
+    #[error("unknown 802.11 type name \"{0}\"")]
+    WlanType(String),
+    /// A name that is no subtype of the type.
+    #[error("unknown 802.11 subtype name \"{0}\"")]
+    WlanSubtype(String),
+    /// A type that has no subtypes.
+    #[error("unknown 802.11 type")]
+    WlanTypeNumber,
+    /// A name that is no subtype of any type.
+    #[error("unknown 802.11 type name")]
+    WlanSubtypeAlone,
+    /// Bits outside of the type.
+    #[error("invalid 802.11 type value {0:#04x}")]
+    InvalidWlanType(u32),
+    /// Bits outside of the subtype.
+    #[error("invalid 802.11 subtype value {0:#04x}")]
+    InvalidWlanSubtype(u32),
+    /// A name that is no direction of 802.11 frames.
+    #[error("unknown 802.11 direction")]
+    WlanDir,
     /// More terms than the compiler takes; libpcap has no limit but time and memory.
     #[error("expression is too long: more than {0} terms")]
     TooManyTerms(u32),

@@ -10,13 +10,15 @@ mod keywords;
 use std::ops::Range;
 
 use super::ast::{AddrKind, ArithOp, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto, RelOp};
-use super::error::{ErrorKind, FilterError};
+use super::error::ErrorKind;
 
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Tok<'a> {
     /// The end of the text.
     End,
+    /// What the grammar allows nowhere.
+    Bad(Bad),
     /// A number or a named constant.
     Num(u32),
     /// A name, with the backslash of an escaped one gone.
@@ -84,6 +86,34 @@ pub(super) enum Tok<'a> {
     Mtp3(Mtp3Field),
 }
 
+/// Why a piece of text is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// A byte that starts none.
+    Byte,
+    /// A number above 2^32 - 1.
+    NumberOverflow,
+    /// A number that starts with 0 and has an 8 or a 9.
+    NonOctalDigit,
+    /// Octets and colons that are no Ethernet address.
+    EthernetAddress,
+    /// Groups, colons and dots that are no IPv6 address.
+    Ipv6Address,
+}
+
+impl Bad {
+    /// The error, given the piece of text.
+    pub(super) fn error(self, text: &[u8]) -> ErrorKind {
+        match self {
+            Self::Byte => ErrorKind::Syntax,
+            Self::NumberOverflow => ErrorKind::NumberOverflow(lossy(text)),
+            Self::NonOctalDigit => ErrorKind::NonOctalDigit(lossy(text)),
+            Self::EthernetAddress => ErrorKind::InvalidEthernetAddress(lossy(text)),
+            Self::Ipv6Address => ErrorKind::InvalidIpv6Address(lossy(text)),
+        }
+    }
+}
+
 /// Cuts a text into tokens.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
@@ -98,36 +128,35 @@ impl<'a> Lexer<'a> {
         Self { text: &text[..end], pos: 0 }
     }
 
+    /// The text of a span.
+    pub fn text(&self, span: &Range<usize>) -> &'a [u8] {
+        &self.text[span.clone()]
+    }
+
     /// The next token and where it stands; [`Tok::End`] again and again at the end.
-    ///
-    /// # Errors
-    /// A byte that starts no token, or a number or address that is none.
-    pub fn next(&mut self) -> Result<(Tok<'a>, Range<usize>), FilterError> {
+    pub fn next(&mut self) -> (Tok<'a>, Range<usize>) {
         let rest = &self.text[self.pos..];
         self.pos += rest.iter().take_while(|b| b" \r\n\t".contains(b)).count();
         let start = self.pos;
         let rest = &self.text[start..];
-        let Some(&first) = rest.first() else { return Ok((Tok::End, start..start)) };
-        let (found, len) = match first {
+        let Some(&first) = rest.first() else { return (Tok::End, start..start) };
+        let (tok, len) = match first {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => word(rest),
             b':' => match addresses::v6_len(rest) {
                 Some(len) => (v6(&rest[..len]), len),
-                None => (Ok(Tok::Colon), 1),
+                None => (Tok::Colon, 1),
             },
             b'$' => arcnet(rest),
             b'\\' => escaped(rest),
             _ => punctuation(rest),
         };
         self.pos += len;
-        let span = start..self.pos;
-        match found {
-            Ok(tok) => Ok((tok, span)),
-            Err(kind) => Err(FilterError::new(kind, span)),
-        }
+        (tok, start..self.pos)
     }
 }
 
-type Found<'a> = (Result<Tok<'a>, ErrorKind>, usize);
+/// A token and its length.
+type Found<'a> = (Tok<'a>, usize);
 
 /// Tokens that start with a letter or a digit.
 fn word(rest: &[u8]) -> Found<'_> {
@@ -138,19 +167,19 @@ fn word(rest: &[u8]) -> Found<'_> {
     }
     let text = &rest[..name_len];
     if let Some(tok) = keywords::lookup(text) {
-        return (Ok(tok), name_len);
+        return (tok, name_len);
     }
     if let Some(mac) = addresses::mac(text) {
-        return (Ok(Tok::Ether(mac, text)), name_len);
+        return (Tok::Ether(mac, text), name_len);
     }
     let number_len = addresses::number_len(text);
     if number_len == name_len {
-        return number(text);
+        return (number_token(text), name_len);
     }
     if addresses::v4_len(text) == name_len {
-        return (Ok(Tok::V4(text)), name_len);
+        return (Tok::V4(text), name_len);
     }
-    (Ok(Tok::Name(text)), name_len)
+    (Tok::Name(text), name_len)
 }
 
 /// The longest address with colons, if it is longer than the name.
@@ -168,21 +197,35 @@ fn with_colons(rest: &[u8], name_len: usize) -> Option<Found<'_>> {
     }
     let text = &rest[..len];
     let found = if len == mac_len {
-        Ok(Tok::Ether(addresses::mac(text)?, text))
+        Tok::Ether(addresses::mac(text)?, text)
     } else if len == v6_len {
         v6(text)
     } else {
-        Err(ErrorKind::InvalidEthernetAddress(lossy(text)))
+        Tok::Bad(Bad::EthernetAddress)
     };
     Some((found, len))
 }
 
-fn v6(text: &[u8]) -> Result<Tok<'_>, ErrorKind> {
+fn v6(text: &[u8]) -> Tok<'_> {
     let valid = std::str::from_utf8(text).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
-    if valid { Ok(Tok::V6(text)) } else { Err(ErrorKind::InvalidIpv6Address(lossy(text))) }
+    if valid { Tok::V6(text) } else { Tok::Bad(Bad::Ipv6Address) }
 }
 
-fn number(text: &[u8]) -> Found<'_> {
+/// What a text that should be a number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    /// This one.
+    Is(u32),
+    /// One above 2^32 - 1.
+    Overflows,
+    /// A 0, and then something that is no octal digit.
+    NotOctal,
+    /// None.
+    None,
+}
+
+/// Reads a number: decimal, octal after `0`, or hexadecimal after `0x`.
+pub(super) fn number(text: &[u8]) -> Number {
     let (radix, digits) = match text {
         [b'0', b'x' | b'X', hex @ ..] => (16, hex),
         [b'0', octal @ ..] => (8, octal),
@@ -190,16 +233,23 @@ fn number(text: &[u8]) -> Found<'_> {
     };
     let mut value: u32 = 0;
     for &b in digits {
-        // The scan for the token has let only digits through, but 8 and 9 in octal too.
         let Some(digit) = char::from(b).to_digit(radix) else {
-            return (Err(ErrorKind::NonOctalDigit(lossy(text))), text.len());
+            return if radix == 8 { Number::NotOctal } else { Number::None };
         };
         match value.checked_mul(radix).and_then(|v| v.checked_add(digit)) {
             Some(v) => value = v,
-            None => return (Err(ErrorKind::NumberOverflow(lossy(text))), text.len()),
+            None => return Number::Overflows,
         }
     }
-    (Ok(Tok::Num(value)), text.len())
+    if text.is_empty() { Number::None } else { Number::Is(value) }
+}
+
+fn number_token(text: &[u8]) -> Tok<'_> {
+    match number(text) {
+        Number::Is(value) => Tok::Num(value),
+        Number::Overflows => Tok::Bad(Bad::NumberOverflow),
+        Number::NotOctal | Number::None => Tok::Bad(Bad::NonOctalDigit),
+    }
 }
 
 fn arcnet(rest: &[u8]) -> Found<'_> {
@@ -207,15 +257,15 @@ fn arcnet(rest: &[u8]) -> Found<'_> {
     let value =
         rest[1..=digits].iter().fold(0, |v, &b| v * 16 + char::from(b).to_digit(16).unwrap_or(0));
     match u8::try_from(value) {
-        Ok(value) if digits > 0 => (Ok(Tok::Arcnet(value, &rest[..=digits])), digits + 1),
-        _ => (Err(ErrorKind::Syntax), 1),
+        Ok(value) if digits > 0 => (Tok::Arcnet(value, &rest[..=digits]), digits + 1),
+        _ => (Tok::Bad(Bad::Byte), 1),
     }
 }
 
 /// `\name`: a name that is not a keyword, up to a blank, a parenthesis or an exclamation mark.
 fn escaped(rest: &[u8]) -> Found<'_> {
     let len = rest.iter().take_while(|b| !b" !()\n\t".contains(b)).count();
-    if len > 1 { (Ok(Tok::Name(&rest[1..len])), len) } else { (Err(ErrorKind::Syntax), 1) }
+    if len > 1 { (Tok::Name(&rest[1..len]), len) } else { (Tok::Bad(Bad::Byte), 1) }
 }
 
 fn punctuation(rest: &[u8]) -> Found<'_> {
@@ -231,7 +281,7 @@ fn punctuation(rest: &[u8]) -> Found<'_> {
         _ => None,
     };
     if let Some(tok) = two {
-        return (Ok(tok), 2);
+        return (tok, 2);
     }
     let one = match rest[0] {
         b'(' => Tok::LParen,
@@ -250,9 +300,9 @@ fn punctuation(rest: &[u8]) -> Found<'_> {
         b'&' => Tok::Arith(ArithOp::And),
         b'|' => Tok::Arith(ArithOp::Or),
         b'^' => Tok::Arith(ArithOp::Xor),
-        _ => return (Err(ErrorKind::Syntax), 1),
+        _ => Tok::Bad(Bad::Byte),
     };
-    (Ok(one), 1)
+    (one, 1)
 }
 
 /// Text for an error message or a look-up; bytes that are not UTF-8 become U+FFFD.

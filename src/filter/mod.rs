@@ -46,6 +46,7 @@ pub fn compile(
     })?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
     let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
+    let optimizable = lowered.optimizable;
     let (size, single) = lowered.tree.list_size();
     let mut program = assemble(lowered, options).map_err(|error| whole(error.into()))?;
     if options.optimize && size > 0 && size <= if single { FEW_VALUES } else { FEW_VALUES / 4 } {
@@ -55,7 +56,8 @@ pub fn compile(
             program = other;
         }
     }
-    if options.optimize && rejects_all(&program) {
+    // libpcap's optimizer is what notices; it does not run on all programs.
+    if options.optimize && optimizable && rejects_all(&program) {
         return Err(whole(LowerError::RejectsAll.into()));
     }
     Ok(program)

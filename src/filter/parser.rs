@@ -17,6 +17,7 @@
 
 mod arith;
 mod primitive;
+mod wlan;
 
 use std::ops::Range;
 
@@ -221,6 +222,8 @@ struct Parser<'a> {
     terms: u32,
     /// The last load from a packet or arithmetic in parentheses, for [`Parser::complete_part`].
     loose: Option<ArithId>,
+    /// The values of a list that was not closed, likewise.
+    partial: Option<ExprId>,
 }
 
 impl<'a> Parser<'a> {
@@ -236,11 +239,12 @@ impl<'a> Parser<'a> {
             ops: Vec::new(),
             terms: 0,
             loose: None,
+            partial: None,
         }
     }
 
     fn run(&mut self) -> Result<()> {
-        self.advance()?;
+        self.advance();
         if self.tok == Tok::End {
             return Ok(());
         }
@@ -253,14 +257,18 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn advance(&mut self) -> Result<()> {
+    fn advance(&mut self) {
         self.prev_end = self.span.end;
-        (self.tok, self.span) = self.lexer.next()?;
-        Ok(())
+        (self.tok, self.span) = self.lexer.next();
     }
 
+    /// The token at hand is not allowed here, or nowhere: that is said of it then.
     fn error<T>(&self) -> Result<T> {
-        Err(FilterError::new(ErrorKind::Syntax, self.span.clone()))
+        let kind = match self.tok {
+            Tok::Bad(bad) => bad.error(self.lexer.text(&self.span)),
+            _ => ErrorKind::Syntax,
+        };
+        Err(FilterError::new(kind, self.span.clone()))
     }
 
     fn in_arith(&self) -> bool {
@@ -278,7 +286,7 @@ impl<'a> Parser<'a> {
         match self.tok {
             Tok::Num(n) => {
                 let span = self.span.clone();
-                self.advance()?;
+                self.advance();
                 Ok(Some(Value::Num(n, span)))
             }
             Tok::LParen => self.open_paren(may).map(|()| None),
@@ -286,7 +294,8 @@ impl<'a> Parser<'a> {
                 self.frame.narrow(Opens::EXPR.or(Opens::LIST));
                 self.frame.prefixed = true;
                 self.frame.negated = !self.frame.negated;
-                self.advance().map(|()| None)
+                self.advance();
+                Ok(None)
             }
             Tok::Name(_) | Tok::V4(_) | Tok::V6(_) | Tok::Ether(..) | Tok::Arcnet(..)
                 if may.has(Opens::LIST.or(Opens::ID)) =>
@@ -324,7 +333,8 @@ impl<'a> Parser<'a> {
             return Err(FilterError::new(kind, self.span.clone()));
         }
         self.outer.push(std::mem::replace(&mut self.frame, inner));
-        self.advance()
+        self.advance();
+        Ok(())
     }
 
     /// Reads what follows an operand; true at the end of the filter.
@@ -361,7 +371,7 @@ impl<'a> Parser<'a> {
         match (self.tok, self.frame.kind) {
             (Tok::And | Tok::Or, _) => {
                 self.frame.left = Some((joined, self.tok == Tok::And));
-                self.advance()?;
+                self.advance();
                 Ok(BoolEnd::Joined)
             }
             (Tok::RParen, Kind::Paren(set)) => {
@@ -386,7 +396,8 @@ impl<'a> Parser<'a> {
             Some(frame) => self.frame = frame,
             None => return self.error(),
         }
-        self.advance()
+        self.advance();
+        Ok(())
     }
 
     /// `not expr`; of two nots in a row nothing is left.
@@ -442,6 +453,7 @@ impl<'a> Parser<'a> {
             parts.extend(frame.left.map(|(expr, _)| expr));
             loose.extend(frame.relation.map(|(arith, _)| arith));
         }
+        parts.extend(self.partial);
         loose.extend(self.ops.iter().filter_map(|op| op.left()));
         loose.extend(self.loose);
         let mut ast = self.ast;

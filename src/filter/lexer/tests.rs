@@ -5,15 +5,16 @@ fn tokens(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     loop {
         match lexer.next() {
-            Ok((Tok::End, _)) => return all,
-            Ok((tok, span)) => {
+            (Tok::End, _) => return all,
+            (Tok::Bad(bad), span) => {
+                let piece = &text[span];
+                all.push(format!("error {} {piece}", bad.error(piece.as_bytes())));
+                return all;
+            }
+            (tok, span) => {
                 let kind = format!("{tok:?}");
                 let kind = kind.split(['(', ' ']).next().unwrap_or_default().to_owned();
                 all.push(format!("{kind} {}", &text[span]));
-            }
-            Err(e) => {
-                all.push(format!("error {} {}", e.kind, &text[e.span]));
-                return all;
             }
         }
     }

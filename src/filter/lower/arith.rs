@@ -4,7 +4,7 @@ use super::Lowerer;
 use super::code::{
     Base, Cmp, Field, Size, Steps, TAX, alu, alu_x, insn, ld_imm, ld_mem, ldx_mem, st,
 };
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto};
 use super::qualifiers;
 use crate::bpf::op;
@@ -247,6 +247,7 @@ impl Lowerer<'_> {
 
     /// `byte index op value`.
     pub(super) fn byte(&mut self, index: u32, operator: ByteOp, value: u32) -> Lowered {
+        at_most("byte argument", value, 0xff)?;
         let (operation, cmp) = match operator {
             ByteOp::Eq => return self.cmp(Base::Link, index, Size::B, Cmp::Eq, value),
             ByteOp::Lt => return self.cmp(Base::Link, index, Size::B, Cmp::Lt, value),

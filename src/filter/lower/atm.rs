@@ -2,7 +2,7 @@
 
 use super::Lowerer;
 use super::code::{Base, Cmp, Size};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use crate::filter::ast::{AtmField, AtmType, RelOp, ValueTest};
 use crate::filter::cond::CondId;
 use crate::filter::link_layout::Offset;
@@ -130,13 +130,14 @@ impl Lowerer<'_> {
 
     /// `vpi` and `vci`.
     pub(super) fn atm_field(&mut self, field: AtmField, tests: &[ValueTest]) -> Lowered {
-        let (name, offset, size) = match field {
-            AtmField::Vpi => ("vpi", VPI, Size::B),
-            AtmField::Vci => ("vci", VCI, Size::H),
+        let (name, number, offset, size, max) = match field {
+            AtmField::Vpi => ("vpi", "VPI", VPI, Size::B, 0xff),
+            AtmField::Vci => ("vci", "VCI", VCI, Size::H, 0xffff),
         };
         self.sunatm_only(name)?;
         let mut terms = Vec::with_capacity(tests.len());
         for test in tests {
+            at_most(number, test.value, max)?;
             let cmp = comparison(test.op);
             terms.push(self.cmp(Base::Packet, offset, size, cmp, test.value)?);
         }

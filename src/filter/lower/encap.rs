@@ -4,7 +4,7 @@ use super::Lowerer;
 use super::code::{
     Base, Cmp, Field, Size, Steps, TAX, TXA, alu, alu_x, insn, ld_imm, ld_mem, ldx_mem, st, stx,
 };
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto, ppp};
 use super::port::Ports;
 use crate::bpf::{Ancillary, op};
@@ -35,25 +35,22 @@ struct TunnelHeader {
     version: (u32, u32, u32),
     /// The network identifier, if one is asked for.
     vni: Option<u32>,
-}
-
-fn check(what: &'static str, value: Option<u32>, max: u32) -> Result<(), LowerError> {
-    match value {
-        Some(value) if value > max => Err(LowerError::TooBig { what, value, max }),
-        _ => Ok(()),
-    }
+    /// What the identifier is called.
+    what: &'static str,
 }
 
 impl Lowerer<'_> {
     /// `vlan [N]`.
     pub(super) fn vlan(&mut self, tag: Option<u32>) -> Lowered {
-        check("VLAN tag", tag, 0x0fff)?;
         if self.layout.mpls_depth > 0 {
             return Err(LowerError::VlanAfterMpls);
         }
         if !self.layout.is_ethernet_like() && !self.layout.is_80211() {
             let (what, dlt) = ("vlan", self.layout.dlt);
             return Err(LowerError::NotSupportedOn { what, dlt });
+        }
+        if let Some(tag) = tag {
+            at_most("VLAN tag", tag, 0x0fff)?;
         }
         let aux = self.options.live.is_some_and(|live| live.vlan_aux);
         let outermost = self.layout.vlan_depth == 0 && self.layout.prev_dlt.is_none();
@@ -122,7 +119,6 @@ impl Lowerer<'_> {
 
     /// `mpls [N]`.
     pub(super) fn mpls(&mut self, label: Option<u32>) -> Lowered {
-        check("MPLS label", label, 0x000f_ffff)?;
         let mut mpls = if self.layout.mpls_depth > 0 {
             // Not the bottom of the stack.
             self.cmp(Base::PrevMpls, 2, Size::B, Cmp::Clear, 0x01)?
@@ -135,6 +131,7 @@ impl Lowerer<'_> {
             }
         };
         if let Some(label) = label {
+            at_most("MPLS label", label, 0x000f_ffff)?;
             let is_label = self.eq_masked(Base::Net, 0, Size::W, 0xffff_f000, label << 12)?;
             mpls = self.and(mpls, is_label);
         }
@@ -152,9 +149,9 @@ impl Lowerer<'_> {
 
     /// `pppoes [N]`: a PPP header follows.
     pub(super) fn pppoes(&mut self, session: Option<u32>) -> Lowered {
-        check("PPPoE session number", session, 0xffff)?;
         let mut pppoes = self.link_type(ethertype::PPPOES)?;
         if let Some(session) = session {
+            at_most("PPPoE session number", session, 0xffff)?;
             let is_session = self.eq_masked(Base::Net, 0, Size::W, 0xffff, session)?;
             pppoes = self.and(pppoes, is_session);
         }
@@ -170,8 +167,8 @@ impl Lowerer<'_> {
 
     /// `geneve [N]`.
     pub(super) fn geneve(&mut self, vni: Option<u32>) -> Lowered {
-        check("Geneve VNI", vni, 0x00ff_ffff)?;
-        let header = TunnelHeader { port: GENEVE_PORT, version: (0, 0xc0, 0), vni };
+        let (port, version) = (GENEVE_PORT, (0, 0xc0, 0));
+        let header = TunnelHeader { port, version, vni, what: "Geneve VNI" };
         let found = self.tunnel(&header)?;
         self.optimizable = false;
         let (link_type, link, payload) =
@@ -212,8 +209,8 @@ impl Lowerer<'_> {
 
     /// `vxlan [N]`.
     pub(super) fn vxlan(&mut self, vni: Option<u32>) -> Lowered {
-        check("VXLAN VNI", vni, 0x00ff_ffff)?;
-        let header = TunnelHeader { port: VXLAN_PORT, version: (0, 0xff, 0x08), vni };
+        let (port, version) = (VXLAN_PORT, (0, 0xff, 0x08));
+        let header = TunnelHeader { port, version, vni, what: "VXLAN VNI" };
         let found = self.tunnel(&header)?;
         let (link, link_type, payload) =
             (self.regs.alloc()?, self.regs.alloc()?, self.regs.alloc()?);
@@ -271,6 +268,7 @@ impl Lowerer<'_> {
         let version = self.eq_masked(base, at, Size::B, mask, value)?;
         let mut terms = vec![port, version];
         if let Some(vni) = header.vni {
+            at_most(header.what, vni, 0x00ff_ffff)?;
             let at = UDP_HEADER + 4;
             terms.push(self.eq_masked(base, at, Size::W, 0xffff_ff00, vni << 8)?);
         }

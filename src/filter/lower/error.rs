@@ -13,14 +13,26 @@ pub enum LowerError {
     UnknownLinkType(i32),
     #[error("unknown host '{0}'")]
     UnknownHost(String),
+    #[error("unknown host '{0}' for specified address family")]
+    UnknownHostOfFamily(String),
     #[error("unknown Ethernet-like host '{0}'")]
     UnknownEtherHost(String),
     #[error("unknown network '{0}'")]
     UnknownNetwork(String),
     #[error("unknown port '{0}'")]
     UnknownPort(String),
-    #[error("unknown port in range '{0}'")]
-    UnknownPortRange(String),
+    #[error("port range '{0}' contains no hyphen")]
+    NoHyphen(String),
+    #[error("port range '{0}' contains more than one hyphen")]
+    TwoHyphens(String),
+    #[error("port range '{0}' has no starting port")]
+    NoFirstPort(String),
+    #[error("port range '{0}' has no ending port")]
+    NoLastPort(String),
+    #[error("'{0}' is not a valid port")]
+    InvalidPort(String),
+    #[error("number {0} overflows 32 bits")]
+    NumberOverflow(String),
     #[error("port '{name}' is {proto}")]
     PortIs { name: String, proto: &'static str },
     #[error("port in range '{name}' is {proto}")]
@@ -29,8 +41,8 @@ pub enum LowerError {
     PortNumber(u32),
     #[error("unknown '{what}' value '{name}'")]
     UnknownValue { what: String, name: String },
-    #[error("malformed decnet address '{0}'")]
-    MalformedDecnet(String),
+    #[error("invalid DECnet address '{0}'")]
+    InvalidDecnet(String),
     #[error("invalid IPv4 address '{0}'")]
     InvalidIpv4(String),
     #[error("invalid IPv6 address '{0}'")]
@@ -53,8 +65,6 @@ pub enum LowerError {
     NotLive { what: &'static str, dlt: Dlt },
     #[error("link-layer type filtering not implemented for {}", dlt_name(*.0))]
     NoLinkTypeFiltering(Dlt),
-    #[error("LLC DSAP {0} greater than maximum 255")]
-    LlcDsap(u32),
     #[error("unsupported protocol over mpls")]
     OverMpls,
     #[error("no VLAN match after MPLS")]
@@ -65,32 +75,16 @@ pub enum LowerError {
     OnlyOn(&'static str, &'static str),
     #[error("Ethernet address used in non-ether expression")]
     EtherOutOfPlace,
-    #[error("link layer applied in wrong context")]
-    LinkAlone,
-    #[error("'radio' is not a valid protocol type")]
-    RadioAlone,
+    #[error("'{0}' cannot be used as an abbreviation")]
+    NoAbbreviation(&'static str),
     #[error("ifname interface names can only be {0} characters")]
     PfIfname(usize),
     #[error("ruleset names can only be {0} characters")]
     PfRuleset(usize),
-    #[error("{what} value {value} too big; max value = {max}")]
-    ValueTooBig { what: &'static str, value: u32, max: u32 },
     #[error("unknown PF reason \"{0}\"")]
     PfReason(String),
     #[error("unknown PF action \"{0}\"")]
     PfAction(String),
-    #[error("unknown 802.11 type name \"{0}\"")]
-    WlanType(String),
-    #[error("unknown 802.11 subtype name \"{0}\"")]
-    WlanSubtype(String),
-    #[error("unknown 802.11 type name")]
-    WlanSubtypeAlone,
-    #[error("invalid 802.11 type value {0:#04x}")]
-    InvalidWlanType(u32),
-    #[error("invalid 802.11 subtype value {0:#04x}")]
-    InvalidWlanSubtype(u32),
-    #[error("unknown 802.11 direction")]
-    WlanDir,
     #[error("unknown LLC type name \"{0}\"")]
     LlcType(String),
     #[error("'{0}' does not support the index operation")]
@@ -101,21 +95,13 @@ pub enum LowerError {
     NoRadio,
     #[error("IPv6 upper-layer protocol is not supported by proto[x]")]
     Ipv6UpperLayer,
-    #[error("not a broadcast link")]
-    NotABroadcastLink,
     #[error("netmask not known, so 'ip broadcast' not supported")]
     NoNetmask,
-    #[error("only link-layer/IP broadcast filters supported")]
-    Broadcast,
-    #[error(
-        "link-layer multicast filters supported only on ethernet/FDDI/token ring/ARCNET/802.11/ATM LANE/Fibre Channel"
-    )]
-    Multicast,
     #[error("'protochain' not supported with variable length headers")]
     ProtoChainVariable,
     #[error("'protochain' not supported with {0}")]
     ProtoChainWith(&'static str),
-    #[error("out of registers needed to evaluate expression")]
+    #[error("too many registers needed to evaluate expression")]
     OutOfRegisters,
     #[error("division by zero")]
     DivisionByZero,
@@ -127,10 +113,16 @@ pub enum LowerError {
     RejectsAll,
 }
 
-/// `DLT_EN10MB`, or the number of a type without a name.
+/// Checks a number that a filter gives.
+pub(super) fn at_most(what: &'static str, value: u32, max: u32) -> Result<(), LowerError> {
+    if value <= max { Ok(()) } else { Err(LowerError::TooBig { what, value, max }) }
+}
+
+/// `DLT_EN10MB (Ethernet)`, or the number of a type without a name.
 fn dlt_name(dlt: Dlt) -> String {
-    match dlt.symbol() {
-        Some(symbol) => format!("DLT_{symbol}"),
-        None => format!("DLT {}", dlt.0),
+    let Some(symbol) = dlt.symbol() else { return format!("DLT {}", dlt.0) };
+    match dlt.description().and_then(|text| text.to_str().ok()) {
+        Some(description) => format!("DLT_{symbol} ({description})"),
+        None => format!("DLT_{symbol}"),
     }
 }

@@ -12,6 +12,7 @@ use super::qualifiers::{self, not_a_qualifier};
 use super::sets::Element;
 use crate::filter::ast::{AddrKind, Dir, Id, Proto, Quals};
 use crate::filter::cond::CondId;
+use crate::filter::lexer::{Number, number};
 use crate::filter::link_layout::LinkLayout;
 use crate::filter::resolve::PortProto;
 
@@ -49,14 +50,6 @@ impl Named {
 }
 
 type Resolved = Result<Named, LowerError>;
-
-/// A form of address, for errors.
-struct Form {
-    /// What a port or protocol qualifier was applied to.
-    applied_to: &'static str,
-    /// The identifier as text.
-    text: String,
-}
 
 impl Lowerer<'_> {
     /// `[proto] [dir] [kind] id`.
@@ -104,6 +97,7 @@ impl Lowerer<'_> {
     }
 
     fn name(&mut self, quals: Quals, name: &str) -> Resolved {
+        not_decnet(quals, false)?;
         match quals.addr {
             None | Some(AddrKind::Host) => self.host_name(quals, name).map(Named::Lowered),
             Some(AddrKind::Net) => self.net_name(quals, name),
@@ -128,12 +122,15 @@ impl Lowerer<'_> {
                 let mac = self.ether_name(name)?;
                 return self.mac_host(mac, quals.dir, "link host NAME");
             }
-            Some(proto @ Proto::Decnet) => return Err(not_a_qualifier(proto, "host")),
             None | Some(Proto::Ip | Proto::Arp | Proto::Rarp | Proto::Ipv6) => {}
             Some(other) => return Err(not_a_qualifier(other, "host <Internet hostname>")),
         }
         let unknown = || LowerError::UnknownHost(name.to_owned());
         let addrs = self.resolver.host(name).ok_or_else(unknown)?;
+        let of_family = || match quals.proto {
+            None => LowerError::UnknownHost(name.to_owned()),
+            Some(_) => LowerError::UnknownHostOfFamily(name.to_owned()),
+        };
         let v4: Vec<_> = sorted(addrs.v4).into_iter().map(exact).collect();
         let v6: Vec<_> = sorted(addrs.v6).into_iter().map(|addr| (addr, u128::MAX)).collect();
         let mut terms = Vec::with_capacity(2);
@@ -144,7 +141,7 @@ impl Lowerer<'_> {
         if matches!(quals.proto, None | Some(Proto::Ipv6)) && !v6.is_empty() {
             terms.push(self.v6_hosts(&v6, quals.dir)?);
         }
-        if terms.is_empty() { Err(unknown()) } else { Ok(self.any(&terms)) }
+        if terms.is_empty() { Err(of_family()) } else { Ok(self.any(&terms)) }
     }
 
     fn ether_name(&self, name: &str) -> Result<[u8; 6], LowerError> {
@@ -163,9 +160,13 @@ impl Lowerer<'_> {
         let protocols = self.v4_protocols(quals.proto, WHAT)?;
         self.mac_fields(WHAT)?;
         let mac = self.ether_name(name)?;
-        let addrs = self.resolver.host(name).map(|addrs| addrs.v4).unwrap_or_default();
+        let unknown = || LowerError::UnknownHost(name.to_owned());
+        let addrs = self.resolver.host(name).ok_or_else(unknown)?.v4;
         if addrs.is_empty() {
-            return Err(LowerError::UnknownHost(name.to_owned()));
+            return Err(match quals.proto {
+                None => unknown(),
+                Some(_) => LowerError::UnknownHostOfFamily(name.to_owned()),
+            });
         }
         let addrs: Vec<_> = sorted(addrs).into_iter().map(exact).collect();
         self.gateway(mac, &addrs, protocols)
@@ -182,28 +183,52 @@ impl Lowerer<'_> {
 
     fn port_range_name(&mut self, quals: Quals, name: &str) -> Resolved {
         let wanted = port_proto(quals, AddrKind::PortRange)?;
-        let (low, high, found) =
-            self.port_range(name).ok_or_else(|| LowerError::UnknownPortRange(name.to_owned()))?;
+        let (low, high, found) = self.port_range(name)?;
         let proto = reconcile(wanted, found)
             .map_err(|proto| LowerError::PortRangeIs { name: name.to_owned(), proto })?;
+        let (low, high) = (port_number(low)?, port_number(high)?);
         let ports = Ports { low: low.min(high), high: low.max(high) };
         Ok(port_term(quals, ports, proto, AddrKind::PortRange))
     }
 
-    /// `a-b`, each a number or a service; or one of them alone.
-    fn port_range(&self, text: &str) -> Option<(u16, u16, PortProto)> {
-        let one = |name: &str| match name.parse::<u16>() {
-            Ok(port) => Some((port, PortProto::Any)),
-            Err(_) => self.resolver.port(name),
+    /// `a-b`, each a number in any form or a service.
+    fn port_range(&self, text: &str) -> Result<(u32, u32, PortProto), LowerError> {
+        let Some((first, second)) = text.split_once('-') else {
+            return Err(LowerError::NoHyphen(text.to_owned()));
         };
-        let Some((first, second)) = split_range(text, |name| one(name).is_some()) else {
-            return one(text).map(|(port, proto)| (port, port, proto));
-        };
-        let ((low, a), (high, b)) = (one(first)?, one(second)?);
-        Some((low, high, if a == b { a } else { PortProto::Any }))
+        if second.contains('-') {
+            return Err(LowerError::TwoHyphens(text.to_owned()));
+        }
+        if first.is_empty() {
+            return Err(LowerError::NoFirstPort(text.to_owned()));
+        }
+        let (low, a) = self.end_of_range(first)?;
+        if second.is_empty() {
+            return Err(LowerError::NoLastPort(text.to_owned()));
+        }
+        let (high, b) = self.end_of_range(second)?;
+        Ok((low, high, if a == b { a } else { PortProto::Any }))
+    }
+
+    fn end_of_range(&self, text: &str) -> Result<(u32, PortProto), LowerError> {
+        match number(text.as_bytes()) {
+            Number::Is(port) => Ok((port, PortProto::Any)),
+            Number::Overflows => Err(LowerError::NumberOverflow(text.to_owned())),
+            Number::NotOctal | Number::None => {
+                let (port, proto) = self
+                    .resolver
+                    .port(text)
+                    .ok_or_else(|| LowerError::InvalidPort(text.to_owned()))?;
+                Ok((port.into(), proto))
+            }
+        }
     }
 
     fn number(&mut self, quals: Quals, number: u32) -> Resolved {
+        if quals.proto == Some(Proto::Decnet) {
+            not_decnet(quals, true)?;
+            return Err(LowerError::InvalidDecnet(number.to_string()));
+        }
         match quals.addr {
             None | Some(AddrKind::Host) => {
                 self.v4_address(quals, V4 { addr: number, mask: u32::MAX }, "host <IPv4 address>")
@@ -211,7 +236,7 @@ impl Lowerer<'_> {
             Some(AddrKind::Net) => self.v4_address(quals, classful(number), "net <IPv4 address>"),
             Some(kind @ (AddrKind::Port | AddrKind::PortRange)) => {
                 let proto = port_proto(quals, kind)?;
-                let port = u16::try_from(number).map_err(|_| LowerError::PortNumber(number))?;
+                let port = port_number(number)?;
                 Ok(port_term(quals, Ports { low: port, high: port }, proto, kind))
             }
             Some(AddrKind::Gateway) => Err(LowerError::NotAQualifier {
@@ -225,31 +250,31 @@ impl Lowerer<'_> {
 
     /// An IPv4 address or network, whose bits outside the mask are clear.
     fn v4_address(&mut self, quals: Quals, addr: V4, of: &str) -> Resolved {
-        if quals.proto == Some(Proto::Decnet) {
-            return self.decnet_host(addr.addr, quals.dir).map(Named::Lowered);
-        }
         let protocols = self.v4_protocols(quals.proto, of)?;
         Ok(Named::V4 { addr, protocols, dir: quals.dir })
     }
 
     fn v4(&mut self, quals: Quals, text: &str) -> Resolved {
         let host = matches!(quals.addr, None | Some(AddrKind::Host));
-        if quals.proto == Some(Proto::Decnet) && (host || quals.addr == Some(AddrKind::Net)) {
+        no_port_or_protocol(quals, "IPv4 address")?;
+        if quals.proto == Some(Proto::Decnet) {
+            not_decnet(quals, true)?;
             let addr = decnet(text)?;
             return self.decnet_host(addr, quals.dir).map(Named::Lowered);
         }
         let (value, bits) = dotted(text)?;
-        check_kind(quals, || Form { applied_to: "IPv4 address", text: text.to_owned() }, true)?;
+        if quals.addr == Some(AddrKind::Gateway) {
+            return Err(wrong_kind(quals, text));
+        }
         let addr = V4 { addr: left_justified(value, bits), mask: left_justified(u32::MAX, bits) };
         let of = if host { "host <IPv4 address>" } else { "net <IPv4 address>" };
         self.v4_address(quals, addr, of)
     }
 
     fn v4_prefix(&mut self, quals: Quals, text: &str, len: u32) -> Resolved {
+        no_port_or_protocol(quals, "IPv4 address and prefix length")?;
+        not_decnet(quals, false)?;
         let (value, bits) = dotted(text)?;
-        let form =
-            || Form { applied_to: "IPv4 address and prefix length", text: format!("{text}/{len}") };
-        check_kind(quals, form, false)?;
         if len > 32 {
             return Err(LowerError::MaskLength(32));
         }
@@ -258,42 +283,52 @@ impl Lowerer<'_> {
         if addr & !mask != 0 {
             return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
         }
-        self.v4_net(quals, V4 { addr, mask })
+        self.v4_net(quals, V4 { addr, mask }, || format!("{text}/{len}"))
     }
 
     fn v4_mask(&mut self, quals: Quals, text: &str, mask: &str) -> Resolved {
+        no_port_or_protocol(quals, "IPv4 address and netmask")?;
+        not_decnet(quals, false)?;
         let (value, bits) = dotted(text)?;
         let (mask_value, mask_bits) = dotted(mask)?;
-        let form =
-            || Form { applied_to: "IPv4 address and netmask", text: format!("{text} mask {mask}") };
-        check_kind(quals, form, false)?;
         let addr = left_justified(value, bits);
         let mask_value = left_justified(mask_value, mask_bits);
         if addr & !mask_value != 0 {
             return Err(LowerError::NonNetworkBits(format!("{text} mask {mask}")));
         }
-        self.v4_net(quals, V4 { addr, mask: mask_value })
+        self.v4_net(quals, V4 { addr, mask: mask_value }, || format!("{text} mask {mask}"))
     }
 
-    fn v4_net(&mut self, quals: Quals, net: V4) -> Resolved {
+    fn v4_net(&mut self, quals: Quals, net: V4, text: impl Fn() -> String) -> Resolved {
+        if quals.addr != Some(AddrKind::Net) {
+            return Err(wrong_kind(quals, text()));
+        }
         let protocols = self.v4_protocols(quals.proto, "net <IPv4 prefix>")?;
         Ok(Named::V4 { addr: net, protocols, dir: quals.dir })
     }
 
     fn v6(&mut self, quals: Quals, text: &str, len: Option<u32>) -> Resolved {
         let addr: Ipv6Addr = text.parse().map_err(|_| LowerError::InvalidIpv6(text.to_owned()))?;
-        let (applied_to, shown) = match len {
-            Some(len) => ("IPv6 address and prefix length", format!("{text}/{len}")),
-            None => ("IPv6 address", text.to_owned()),
-        };
+        no_port_or_protocol(
+            quals,
+            match len {
+                Some(_) => "IPv6 address and prefix length",
+                None => "IPv6 address",
+            },
+        )?;
         let len = len.unwrap_or(128);
-        check_kind(quals, || Form { applied_to, text: shown.clone() }, len == 128)?;
         if len > 128 {
             return Err(LowerError::MaskLength(128));
         }
         let mask = u128::MAX.checked_shl(128 - len).unwrap_or(0);
         if u128::from(addr) & !mask != 0 {
             return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
+        }
+        match quals.addr {
+            Some(AddrKind::Net) => {}
+            None | Some(AddrKind::Host) if len == 128 => {}
+            _ if len == 128 => return Err(wrong_kind(quals, text)),
+            _ => return Err(wrong_kind(quals, format!("{text}/{len}"))),
         }
         match quals.proto {
             None | Some(Proto::Ipv6) if len == 128 => Ok(Named::V6 { addr, dir: quals.dir }),
@@ -343,23 +378,37 @@ fn classful(number: u32) -> V4 {
     V4 { addr: number << (8 * zero_bytes), mask: u32::MAX << (8 * zero_bytes) }
 }
 
-/// Refuses kinds of identifier that an address cannot be. `host` tells whether it can be one.
-fn check_kind(quals: Quals, form: impl Fn() -> Form, host: bool) -> Result<(), LowerError> {
-    let not_a_qualifier =
-        |qual: &str| LowerError::NotAQualifier { qual: qual.to_owned(), of: form().text };
+/// Refuses kinds of identifier that no address is.
+fn no_port_or_protocol(quals: Quals, to: &'static str) -> Result<(), LowerError> {
     match quals.addr {
-        Some(AddrKind::Net) => Ok(()),
-        None | Some(AddrKind::Host) if host => Ok(()),
-        None | Some(AddrKind::Host) => Err(not_a_qualifier("host")),
-        Some(AddrKind::Gateway) => match quals.proto {
-            Some(proto @ Proto::Decnet) => Err(qualifiers::not_a_qualifier(proto, "gateway")),
-            _ => Err(not_a_qualifier("gateway")),
-        },
-        kind => Err(LowerError::QualifierApplied {
-            qual: qualifiers::kind(kind),
-            to: form().applied_to,
-        }),
+        None | Some(AddrKind::Host | AddrKind::Net | AddrKind::Gateway) => Ok(()),
+        kind => Err(LowerError::QualifierApplied { qual: qualifiers::kind(kind), to }),
     }
+}
+
+/// The error for an address that cannot be of the kind asked for.
+fn wrong_kind(quals: Quals, text: impl Into<String>) -> LowerError {
+    let qual = qualifiers::kind(quals.addr).to_owned();
+    LowerError::NotAQualifier { qual, of: text.into() }
+}
+
+/// DECnet has hosts only, of which no address with a mask is one.
+fn not_decnet(quals: Quals, may_be_host: bool) -> Result<(), LowerError> {
+    match quals {
+        Quals { proto: Some(Proto::Decnet), addr: None | Some(AddrKind::Host), .. }
+            if may_be_host =>
+        {
+            Ok(())
+        }
+        Quals { proto: Some(proto @ Proto::Decnet), addr, .. } => {
+            Err(not_a_qualifier(proto, qualifiers::kind(addr)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn port_number(number: u32) -> Result<u16, LowerError> {
+    u16::try_from(number).map_err(|_| LowerError::PortNumber(number))
 }
 
 /// The IP protocol that a port's qualifier names, if any.
@@ -390,17 +439,4 @@ fn reconcile(wanted: Option<u32>, found: PortProto) -> Result<Option<u32>, &'sta
         }),
         _ => Ok(Some(found)),
     }
-}
-
-/// Splits `a-b` where both are known; service names may hold hyphens themselves.
-fn split_range(text: &str, known: impl Fn(&str) -> bool) -> Option<(&str, &str)> {
-    let splits = text.match_indices('-').map(|(at, _)| (&text[..at], &text[at + 1..]));
-    let mut first = None;
-    for (a, b) in splits {
-        if known(a) && known(b) {
-            return Some((a, b));
-        }
-        first = first.or(Some((a, b)));
-    }
-    first
 }

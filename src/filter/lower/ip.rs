@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::Lowerer;
 use super::code::{Base, Cmp, Size, alu};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto};
 use super::qualifiers::{direction, not_a_qualifier};
 use crate::bpf::op;
@@ -152,6 +152,7 @@ impl Lowerer<'_> {
 
     /// Packets with a protocol directly over IPv4.
     pub(super) fn ip_proto(&mut self, number: u32) -> Lowered {
+        at_most("protocol number", number, 0xff)?;
         let carried = self.link_type(ethertype::IP)?;
         let proto = self.eq(Base::Net, 9, Size::B, number)?;
         Ok(self.and(carried, proto))
@@ -159,6 +160,7 @@ impl Lowerer<'_> {
 
     /// Packets with a protocol over IPv6, directly or after a fragment header.
     pub(super) fn ip6_proto(&mut self, number: u32) -> Lowered {
+        at_most("protocol number", number, 0xff)?;
         let carried = self.link_type(ethertype::IPV6)?;
         let next = self.eq(Base::Net, 6, Size::B, number)?;
         let fragment = self.eq(Base::Net, 6, Size::B, ipproto::FRAGMENT)?;

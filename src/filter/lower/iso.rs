@@ -2,7 +2,7 @@
 
 use super::Lowerer;
 use super::code::{Base, Size};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::llc;
 use crate::filter::cond::CondId;
 use crate::linktype::Dlt;
@@ -47,6 +47,7 @@ pub(super) fn proto_number(name: &str) -> Option<u32> {
 impl Lowerer<'_> {
     /// `iso proto N`.
     pub(super) fn iso_proto(&mut self, nlpid: u32) -> Lowered {
+        at_most("ISO protocol", nlpid, 0xff)?;
         if self.layout.dlt == Dlt::FRELAY {
             // The NLPID is Frame Relay's own protocol field.
             return self.eq(Base::Link, 2, Size::H, 0x0300 | nlpid);
@@ -64,6 +65,7 @@ impl Lowerer<'_> {
 
     /// `isis proto N`: one PDU type.
     pub(super) fn isis_pdu(&mut self, ty: u32) -> Lowered {
+        at_most("IS-IS PDU type", ty, 0x1f)?;
         let isis = self.iso_proto(ISIS)?;
         let offset = 4 + self.osi_padding();
         let pdu = self.eq_masked(Base::NetNoSnap, offset, Size::B, 0x1f, ty)?;

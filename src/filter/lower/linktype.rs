@@ -2,7 +2,7 @@
 
 use super::Lowerer;
 use super::code::{Base, Cmp, Field, Size, ld_mem, ldx_mem};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, llc, ppp};
 use crate::bpf::op;
 use crate::filter::cond::{Compare, CondId};
@@ -72,11 +72,13 @@ impl Lowerer<'_> {
             }
             Dlt::LINUX_SLL => self.sll_type(proto),
             Dlt::C_HDLC | Dlt::HDLC => {
+                at_most("HDLC protocol", proto, 0xffff)?;
                 let proto = if proto == llc::ISONS { sap_pair(proto) } else { proto };
                 self.eq(Base::LinkType, 0, Size::H, proto)
             }
             Dlt::PPP | Dlt::PPP_PPPD | Dlt::PPP_SERIAL | Dlt::PPP_ETHER => {
-                self.eq(Base::LinkType, 0, Size::H, ppp_type(proto))
+                let proto = ppp_type(proto)?;
+                self.eq(Base::LinkType, 0, Size::H, proto)
             }
             Dlt::PPP_BSDOS => self.ppp_bsdos_type(proto),
             _ => self.other_link_type(proto),
@@ -121,9 +123,8 @@ impl Lowerer<'_> {
             _ if self.layout.is_juniper() => {
                 self.eq_masked(Base::Link, 0, Size::W, 0xffff_ff00, 0x4d47_4300)
             }
-            Dlt::BACNET_MS_TP => self.eq_masked(Base::Link, 0, Size::W, 0xffff_0000, 0x55ff_0000),
             dlt if self.layout.link_type.is_set() && dlt != Dlt::MFR => {
-                self.eq(Base::LinkType, 0, Size::H, proto)
+                self.ethertype_at(Base::LinkType, 0, proto)
             }
             dlt => Err(LowerError::NoLinkTypeFiltering(dlt)),
         }
@@ -198,7 +199,7 @@ impl Lowerer<'_> {
                 let sap = self.dsap(Base::LinkType, 2, proto)?;
                 Ok(self.and(is_llc, sap))
             }
-            _ => self.eq(Base::LinkType, 0, Size::H, proto),
+            _ => self.ethertype_at(Base::LinkType, 0, proto),
         }
     }
 
@@ -231,7 +232,7 @@ impl Lowerer<'_> {
                 let sap = self.dsap(Base::Llc, 0, proto)?;
                 Ok(self.and(is_llc, sap))
             }
-            _ => self.eq(Base::LinkType, 0, Size::H, proto),
+            _ => self.ethertype_at(Base::LinkType, 0, proto),
         }
     }
 
@@ -241,15 +242,18 @@ impl Lowerer<'_> {
             llc::IPX => self.eq(Base::Llc, 0, Size::B, llc::IPX),
             ethertype::ATALK => self.snap(snap_org(proto), proto),
             _ if proto <= ETHERMTU => self.dsap(Base::Llc, 0, proto),
-            _ => self.eq(Base::Llc, 6, Size::H, proto),
+            _ => self.ethertype_at(Base::Llc, 6, proto),
         }
     }
 
     fn dsap(&mut self, base: Base, offset: u32, sap: u32) -> Lowered {
-        if sap > 0xff {
-            return Err(LowerError::LlcDsap(sap));
-        }
+        at_most("LLC DSAP", sap, 0xff)?;
         self.eq(base, offset, Size::B, sap)
+    }
+
+    fn ethertype_at(&mut self, base: Base, offset: u32, ethertype: u32) -> Lowered {
+        at_most("EtherType", ethertype, 0xffff)?;
+        self.eq(base, offset, Size::H, ethertype)
     }
 
     /// An LLC and SNAP header with an organization code and a protocol.
@@ -261,7 +265,8 @@ impl Lowerer<'_> {
 
     fn ppp_bsdos_type(&mut self, proto: u32) -> Lowered {
         if proto != ethertype::IP {
-            return self.eq(Base::LinkType, 0, Size::H, ppp_type(proto));
+            let proto = ppp_type(proto)?;
+            return self.eq(Base::LinkType, 0, Size::H, proto);
         }
         let ip = self.eq(Base::LinkType, 0, Size::H, ppp::IP)?;
         let vjc = self.eq(Base::LinkType, 0, Size::H, ppp::VJC)?;
@@ -338,8 +343,8 @@ fn address_family(proto: u32, inet6: u32) -> Option<u32> {
 }
 
 /// The PPP protocol number that stands for an ethertype or LLC SAP.
-const fn ppp_type(proto: u32) -> u32 {
-    match proto {
+fn ppp_type(proto: u32) -> Result<u32, LowerError> {
+    Ok(match proto {
         ethertype::IP => ppp::IP,
         ethertype::IPV6 => ppp::IPV6,
         ethertype::DN => ppp::DECNET,
@@ -348,6 +353,9 @@ const fn ppp_type(proto: u32) -> u32 {
         llc::ISONS => ppp::OSI,
         llc::STP => ppp::BRPDU,
         llc::IPX => ppp::IPX,
-        _ => proto,
-    }
+        _ => {
+            at_most("PPP protocol", proto, 0xffff)?;
+            proto
+        }
+    })
 }

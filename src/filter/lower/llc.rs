@@ -20,16 +20,16 @@ const TYPES: [(&str, u32, u32); 13] = [
 impl Lowerer<'_> {
     /// `llc [type]`.
     pub(super) fn llc(&mut self, name: Option<&str>) -> Lowered {
+        let Some(name) = name else { return self.has_llc() };
+        let known = TYPES.into_iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
+        let information = name.eq_ignore_ascii_case("i");
+        if known.is_none() && !information {
+            return Err(LowerError::LlcType(name.to_owned()));
+        }
         let header = self.has_llc()?;
-        let Some(name) = name else { return Ok(header) };
-        let ty = if name.eq_ignore_ascii_case("i") {
-            self.cmp(Base::Llc, 2, Size::B, Cmp::Clear, 0x01)?
-        } else {
-            let (_, mask, value) = TYPES
-                .into_iter()
-                .find(|(known, ..)| name.eq_ignore_ascii_case(known))
-                .ok_or_else(|| LowerError::LlcType(name.to_owned()))?;
-            self.eq_masked(Base::Llc, 2, Size::B, mask, value)?
+        let ty = match known {
+            Some((_, mask, value)) => self.eq_masked(Base::Llc, 2, Size::B, mask, value)?,
+            None => self.cmp(Base::Llc, 2, Size::B, Cmp::Clear, 0x01)?,
         };
         Ok(self.and(header, ty))
     }

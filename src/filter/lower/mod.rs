@@ -35,6 +35,8 @@ mod wlan;
 
 pub use error::LowerError;
 
+use crate::linktype::Dlt;
+
 use super::ast::{Ast, Expr, ExprId, Primitive};
 use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
@@ -88,7 +90,8 @@ pub fn lower(
         layout,
         prologue: Prologue::default(),
         hashes: Hashes::default(),
-        optimizable: true,
+        // As libpcap has it: never for the one, for others only with what they need.
+        optimizable: options.linktype != Dlt::PRISM_HEADER,
         lists,
     };
     let root = match ast.root {

@@ -27,11 +27,12 @@ pub(super) const fn left_justified(value: u32, bits: u32) -> u32 {
 
 /// `area.node` of DECnet phase IV, as 16 bits.
 pub(super) fn decnet(text: &str) -> Result<u32, LowerError> {
-    let malformed = || LowerError::MalformedDecnet(text.to_owned());
-    let (area, node) = text.split_once('.').ok_or_else(malformed)?;
-    let area: u32 = area.parse().map_err(|_| malformed())?;
-    let node: u32 = node.parse().map_err(|_| malformed())?;
-    Ok((area << 10 & 0xfc00) | (node & 0x03ff))
+    let parse = |text: &str, max| text.parse::<u32>().ok().filter(|&n| n <= max);
+    let (area, node) = text.split_once('.').unwrap_or_default();
+    match (parse(area, 0x3f), parse(node, 0x3ff)) {
+        (Some(area), Some(node)) => Ok(area << 10 | node),
+        _ => Err(LowerError::InvalidDecnet(text.to_owned())),
+    }
 }
 
 /// Ethertypes and LLC SAPs by name, for `ether proto`.

@@ -87,15 +87,15 @@ impl Lowerer<'_> {
 
     /// `reason`.
     pub(super) fn pf_reason(&mut self, reason: &NameOrNum) -> Lowered {
-        self.pflog_only("reason")?;
         let n = number(reason, &REASONS).map_err(LowerError::PfReason)?;
+        self.pflog_only("reason")?;
         self.eq(Base::Link, REASON, Size::B, n)
     }
 
     /// `action`.
     pub(super) fn pf_action(&mut self, action: &NameOrNum) -> Lowered {
-        self.pflog_only("action")?;
         let n = number(action, &ACTIONS).map_err(LowerError::PfAction)?;
+        self.pflog_only("action")?;
         self.eq(Base::Link, ACTION, Size::B, n)
     }
 }

@@ -5,6 +5,7 @@ use super::code::Cmp;
 use super::error::LowerError;
 use super::iso;
 use super::numbers::{ethertype, ipproto, llc};
+use super::qualifiers::{self, not_a_qualifier};
 use crate::filter::ast::{Primitive, Proto};
 use crate::filter::cond::CondId;
 
@@ -22,21 +23,20 @@ impl Lowerer<'_> {
             Primitive::Broadcast(proto) => match proto {
                 None | Some(Proto::Link) => self.link_broadcast(),
                 Some(Proto::Ip) => self.ip_broadcast(),
-                Some(_) => Err(LowerError::Broadcast),
+                Some(other) => Err(not_a_qualifier(*other, "broadcast")),
             },
             Primitive::Multicast(proto) => match proto {
                 None | Some(Proto::Link) => self.link_multicast(),
                 Some(Proto::Ip) => self.ip_multicast(),
                 Some(Proto::Ipv6) => self.ip6_multicast(),
-                Some(_) => Err(LowerError::Multicast),
+                Some(other) => Err(not_a_qualifier(*other, "multicast")),
             },
             Primitive::Less(n) => Ok(self.length(Cmp::Le, *n)),
             Primitive::Greater(n) => Ok(self.length(Cmp::Ge, *n)),
             Primitive::Byte { index, op, value } => self.byte(*index, *op, *value),
             Primitive::Relation(rel, left, right) => self.relation(*rel, *left, *right),
-            Primitive::WlanType { ty, subtype } => self.wlan_type(ty, subtype.as_ref()),
-            Primitive::WlanSubtype(subtype) => self.wlan_subtype(subtype),
-            Primitive::WlanDir(dir) => self.wlan_dir(dir),
+            Primitive::WlanType { ty, subtype } => self.wlan_type(*ty, *subtype),
+            Primitive::WlanDir(dir) => self.wlan_dir(*dir),
             Primitive::Inbound => self.direction(false),
             Primitive::Outbound => self.direction(true),
             Primitive::IfIndex(index) => self.ifindex(*index),
@@ -63,8 +63,9 @@ impl Lowerer<'_> {
     /// A protocol by itself.
     fn protocol(&mut self, proto: Proto) -> Lowered {
         match proto {
-            Proto::Link => Err(LowerError::LinkAlone),
-            Proto::Radio => Err(LowerError::RadioAlone),
+            Proto::Link | Proto::Radio => {
+                Err(LowerError::NoAbbreviation(qualifiers::protocol(proto)))
+            }
             Proto::Ip => self.link_type(ethertype::IP),
             Proto::Ipv6 => self.link_type(ethertype::IPV6),
             Proto::Arp => self.link_type(ethertype::ARP),

@@ -75,7 +75,6 @@ impl Lowerer<'_> {
                 None => self.regs.alloc_lasting()?,
             };
             link_prefix(dlt, link, &mut steps);
-            self.optimizable &= dlt != Dlt::PRISM_HEADER;
         }
         if let Some(payload) = payload {
             if steps.is_empty() {

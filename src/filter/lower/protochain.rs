@@ -2,7 +2,7 @@
 
 use super::Lowerer;
 use super::code::{Cmp, Steps, TAX, TXA, alu, alu_x, insn, ld_mem, st};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto};
 use super::qualifiers::not_a_qualifier;
 use crate::bpf::op;
@@ -27,6 +27,7 @@ impl Lowerer<'_> {
                 Ok(self.or(v4, v6))
             }
             Some(proto @ (Proto::Ip | Proto::Ipv6)) => {
+                at_most("protocol number", number, 0xff)?;
                 // The loop counts from a fixed place.
                 if self.layout.payload.variable {
                     return Err(LowerError::ProtoChainVariable);

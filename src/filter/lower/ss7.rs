@@ -3,7 +3,7 @@
 use super::Lowerer;
 use super::atm::comparison;
 use super::code::{Base, Cmp, Size};
-use super::error::LowerError;
+use super::error::{LowerError, at_most};
 use crate::filter::ast::{Mtp2Type, Mtp3Field, ValueTest};
 use crate::filter::cond::CondId;
 use crate::linktype::Dlt;
@@ -107,9 +107,7 @@ impl Lowerer<'_> {
         let mut terms = Vec::with_capacity(tests.len());
         for test in tests {
             let value = test.value;
-            if value > max {
-                return Err(LowerError::ValueTooBig { what: name, value, max });
-            }
+            at_most(name, value, max)?;
             let cmp = comparison(test.op);
             let value = in_place(field, value);
             terms.push(self.cmp_masked(Base::Packet, at, size, mask, cmp, value)?);

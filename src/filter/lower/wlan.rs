@@ -3,7 +3,7 @@
 use super::Lowerer;
 use super::code::{Base, Cmp, Size};
 use super::error::LowerError;
-use crate::filter::ast::{Dir, NameOrNum};
+use crate::filter::ast::Dir;
 use crate::filter::cond::CondId;
 
 type Lowered = Result<CondId, LowerError>;
@@ -151,101 +151,20 @@ impl Lowerer<'_> {
         Err(LowerError::NotSupportedOn { what, dlt: self.layout.dlt })
     }
 
-    /// `type T [subtype S]`.
-    pub(super) fn wlan_type(&mut self, ty: &NameOrNum, subtype: Option<&NameOrNum>) -> Lowered {
-        const WHAT: &str = "type/subtype";
-        self.wlan_only(WHAT)?;
-        let ty = match ty {
-            NameOrNum::Num(n) if n & !TYPE_MASK != 0 => {
-                return Err(LowerError::InvalidWlanType(*n));
-            }
-            NameOrNum::Num(n) => *n,
-            NameOrNum::Name(name) => {
-                type_number(name).ok_or_else(|| LowerError::WlanType(name.clone()))?
-            }
-        };
-        let Some(subtype) = subtype else {
-            return self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK, ty);
-        };
-        let subtype = match subtype {
-            NameOrNum::Num(n) if n & !SUBTYPE_MASK != 0 => {
-                return Err(LowerError::InvalidWlanSubtype(*n));
-            }
-            NameOrNum::Num(n) => *n,
-            NameOrNum::Name(name) => {
-                subtype_number(ty, name).ok_or_else(|| LowerError::WlanSubtype(name.clone()))?
-            }
-        };
-        self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK | SUBTYPE_MASK, ty | subtype)
-    }
-
-    /// `subtype S`, whose name tells the type.
-    pub(super) fn wlan_subtype(&mut self, subtype: &NameOrNum) -> Lowered {
+    /// `type T [subtype S]`: bits of the first byte.
+    pub(super) fn wlan_type(&mut self, ty: u32, subtype: Option<u32>) -> Lowered {
         self.wlan_only("type/subtype")?;
-        let value = match subtype {
-            NameOrNum::Num(n) => return Err(LowerError::InvalidWlanSubtype(*n)),
-            NameOrNum::Name(name) => SUBTYPES
-                .iter()
-                .find_map(|&(ty, _)| subtype_number(ty, name).map(|subtype| ty | subtype))
-                .ok_or(LowerError::WlanSubtypeAlone)?,
-        };
-        self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK | SUBTYPE_MASK, value)
+        match subtype {
+            None => self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK, ty),
+            Some(subtype) => {
+                self.eq_masked(Base::Link, 0, Size::B, TYPE_MASK | SUBTYPE_MASK, ty | subtype)
+            }
+        }
     }
 
     /// `dir D`.
-    pub(super) fn wlan_dir(&mut self, dir: &NameOrNum) -> Lowered {
+    pub(super) fn wlan_dir(&mut self, dir: u32) -> Lowered {
         self.wlan_only("dir")?;
-        let value = match dir {
-            NameOrNum::Num(n) => *n,
-            NameOrNum::Name(name) => match name.to_ascii_lowercase().as_str() {
-                "nods" => 0,
-                "tods" => TO_DS,
-                "fromds" => FROM_DS,
-                "dstods" => TO_DS | FROM_DS,
-                _ => return Err(LowerError::WlanDir),
-            },
-        };
-        self.eq_masked(Base::Link, 1, Size::B, DIR_MASK, value)
+        self.eq_masked(Base::Link, 1, Size::B, DIR_MASK, dir)
     }
 }
-
-fn type_number(name: &str) -> Option<u32> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "mgt" | "management" => 0x00,
-        "ctl" | "control" => TYPE_CONTROL,
-        "data" => TYPE_DATA,
-        _ => return None,
-    })
-}
-
-fn subtype_number(ty: u32, name: &str) -> Option<u32> {
-    let (_, names) = SUBTYPES.iter().find(|&&(known, _)| known == ty)?;
-    names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
-}
-
-/// Subtypes of a type.
-type Names = &'static [(&'static str, u32)];
-
-/// Subtypes by type.
-#[rustfmt::skip]
-const SUBTYPES: [(u32, Names); 3] = [
-    (0x00, &[
-        ("assocreq", 0x00), ("assoc-req", 0x00), ("assocresp", 0x10), ("assoc-resp", 0x10),
-        ("reassocreq", 0x20), ("reassoc-req", 0x20), ("reassocresp", 0x30),
-        ("reassoc-resp", 0x30), ("probereq", 0x40), ("probe-req", 0x40), ("proberesp", 0x50),
-        ("probe-resp", 0x50), ("beacon", 0x80), ("atim", 0x90), ("disassoc", 0xa0),
-        ("disassociation", 0xa0), ("auth", 0xb0), ("authentication", 0xb0), ("deauth", 0xc0),
-        ("deauthentication", 0xc0),
-    ]),
-    (TYPE_CONTROL, &[
-        ("ps-poll", 0xa0), ("bar", 0x80), ("ba", 0x90), ("rts", 0xb0), ("cts", 0xc0),
-        ("ack", 0xd0), ("cf-end", 0xe0), ("cf-end-ack", 0xf0),
-    ]),
-    (TYPE_DATA, &[
-        ("data", 0x00), ("data-cf-ack", 0x10), ("data-cf-poll", 0x20),
-        ("data-cf-ack-poll", 0x30), ("null", 0x40), ("cf-ack", 0x50), ("cf-poll", 0x60),
-        ("cf-ack-poll", 0x70), ("qos-data", 0x80), ("qos-data-cf-ack", 0x90),
-        ("qos-data-cf-poll", 0xa0), ("qos-data-cf-ack-poll", 0xb0), ("qos", 0xc0),
-        ("qos-cf-poll", 0xe0), ("qos-cf-ack-poll", 0xf0),
-    ]),
-];

@@ -67,7 +67,7 @@ impl Parser<'_> {
                 let right = self.operand_id(value)?;
                 let left = self.reduce(right, |_| true)?;
                 self.frame.relation = Some((left, op));
-                self.advance()?;
+                self.advance();
                 return Ok(None);
             }
             _ => {}
@@ -116,7 +116,8 @@ impl Parser<'_> {
     pub(super) fn push_op(&mut self, op: PendingOp) -> Result<()> {
         self.count_term()?;
         self.ops.push(op);
-        self.advance()
+        self.advance();
+        Ok(())
     }
 
     /// A number that is no part of arithmetic: an id, or all that its parenthesis holds.
@@ -162,13 +163,14 @@ impl Parser<'_> {
     fn close_bracket(&mut self, value: Value) -> Result<Value> {
         let right = self.operand_id(value)?;
         let index = self.reduce(right, |_| true)?;
+        self.loose = Some(index);
         let Kind::Bracket(proto, start) = self.frame.kind else { return self.error() };
         let mut size = 1;
         if self.tok == Tok::Colon {
-            self.advance()?;
+            self.advance();
             let Tok::Num(n) = self.tok else { return self.error() };
             size = n;
-            self.advance()?;
+            self.advance();
         }
         if self.tok != Tok::RBracket {
             return self.error();

@@ -1,10 +1,11 @@
 //! Terms that are read in one go: heads, keywords and their arguments.
 
 use super::arith::PendingOp;
-use super::{Frame, Kind, Opens, Parser, Result, Value};
+use super::{Frame, Kind, Opens, Parser, Result, Value, wlan};
 use crate::filter::ast::{
     AddrKind, Arith, ArithOp, ByteOp, Dir, Id, NameOrNum, Primitive, Proto, Quals, RelOp, ValueTest,
 };
+use crate::filter::error::{ErrorKind, FilterError};
 use crate::filter::lexer::{Tok, lossy};
 
 impl Parser<'_> {
@@ -19,12 +20,12 @@ impl Parser<'_> {
             Tok::Len => {
                 self.frame_is_arith();
                 let len = self.push_arith(Arith::Len)?;
-                self.advance()?;
+                self.advance();
                 Ok(Some(Value::Arith(len)))
             }
             Tok::Proto(proto) => {
                 let start = self.span.start;
-                self.advance()?;
+                self.advance();
                 if self.tok == Tok::LBracket {
                     self.frame_is_arith();
                     return self.open_bracket(proto, start).map(|()| None);
@@ -61,29 +62,36 @@ impl Parser<'_> {
                 return Ok(None);
             }
             Tok::Kind(kind) | Tok::KindNoDir(kind) => {
-                self.advance()?;
+                self.advance();
                 self.frame.head = Some(Quals { proto, dir: None, addr: Some(kind) });
                 return Ok(None);
             }
             Tok::Broadcast => {
-                self.advance()?;
+                self.advance();
                 Primitive::Broadcast(proto)
             }
             Tok::Multicast => {
-                self.advance()?;
+                self.advance();
                 Primitive::Multicast(proto)
             }
             Tok::Type => self.wlan_type()?,
             Tok::Subtype => {
-                self.advance()?;
-                Primitive::WlanSubtype(NameOrNum::Name(self.name()?))
+                self.advance();
+                let span = self.span.clone();
+                let known = wlan::lone_subtype(&self.name()?);
+                let (ty, subtype) = known.map_err(|kind| FilterError::new(kind, span))?;
+                Primitive::WlanType { ty, subtype: Some(subtype) }
             }
             Tok::Direction => {
-                self.advance()?;
-                Primitive::WlanDir(self.name_or_num()?)
+                self.advance();
+                Primitive::WlanDir(self.wlan_word(wlan::direction)?)
             }
             _ => match proto {
-                Some(proto) => Primitive::Proto(proto),
+                // What else follows a protocol qualifies an id.
+                Some(proto) => match self.tok {
+                    Tok::And | Tok::Or | Tok::RParen | Tok::End => Primitive::Proto(proto),
+                    _ => return self.error(),
+                },
                 None => self.keyword()?,
             },
         };
@@ -96,54 +104,57 @@ impl Parser<'_> {
         let (dir, other) = match self.tok {
             Tok::Src => (Dir::Src, Tok::Dst),
             Tok::Dst => (Dir::Dst, Tok::Src),
-            Tok::Dir(dir) => return self.advance().map(|()| dir),
+            Tok::Dir(dir) => {
+                self.advance();
+                return Ok(dir);
+            }
             _ => return self.error(),
         };
-        self.advance()?;
+        self.advance();
         let both = match self.tok {
             Tok::Or => Dir::SrcOrDst,
             Tok::And => Dir::SrcAndDst,
             _ => return Ok(dir),
         };
-        self.advance()?;
+        self.advance();
         if self.tok != other {
             return self.error();
         }
-        self.advance()?;
+        self.advance();
         Ok(both)
     }
 
     /// A kind of identifier that may follow a direction, if there is one.
     fn kind(&mut self) -> Result<Option<AddrKind>> {
         let Tok::Kind(kind) = self.tok else { return Ok(None) };
-        self.advance()?;
+        self.advance();
         Ok(Some(kind))
     }
 
     /// An address or name.
     pub(super) fn address(&mut self) -> Result<Id> {
         let tok = self.tok;
-        self.advance()?;
+        self.advance();
         Ok(match tok {
             Tok::Name(name) => Id::Name(lossy(name)),
             Tok::Ether(mac, text) => Id::Ether(mac, lossy(text)),
             Tok::Arcnet(address, text) => Id::Arcnet(address, lossy(text)),
             Tok::V4(address) => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
-                    self.advance()?;
+                    self.advance();
                     Id::V4Prefix(lossy(address), self.number()?)
                 }
                 Tok::Mask => {
-                    self.advance()?;
+                    self.advance();
                     let Tok::V4(mask) = self.tok else { return self.error() };
-                    self.advance()?;
+                    self.advance();
                     Id::V4Mask(lossy(address), lossy(mask))
                 }
                 _ => Id::V4(lossy(address)),
             },
             Tok::V6(address) => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
-                    self.advance()?;
+                    self.advance();
                     Id::V6Prefix(lossy(address), self.number()?)
                 }
                 _ => Id::V6(lossy(address)),
@@ -154,7 +165,10 @@ impl Parser<'_> {
 
     fn keyword(&mut self) -> Result<Primitive> {
         let tok = self.tok;
-        self.advance_past_keyword()?;
+        if !starts_term(tok) {
+            return self.error();
+        }
+        self.advance();
         Ok(match tok {
             Tok::Less => Primitive::Less(self.number()?),
             Tok::Greater => Primitive::Greater(self.number()?),
@@ -176,33 +190,16 @@ impl Parser<'_> {
             Tok::PfAction => Primitive::PfAction(NameOrNum::Name(self.name()?)),
             Tok::Llc => self.llc()?,
             Tok::Atm(kind) => Primitive::AtmType(kind),
-            Tok::AtmField(field) => Primitive::AtmField(field, self.value_tests()?),
+            Tok::AtmField(field) => self.value_tests(|tests| Primitive::AtmField(field, tests))?,
             Tok::Mtp2(kind) => Primitive::Mtp2Type(kind),
-            Tok::Mtp3(field) => Primitive::Mtp3Field(field, self.value_tests()?),
+            Tok::Mtp3(field) => self.value_tests(|tests| Primitive::Mtp3Field(field, tests))?,
             _ => return self.error(),
         })
     }
 
-    /// Advances unless the token at hand is no keyword, so that the error points to it.
-    fn advance_past_keyword(&mut self) -> Result<()> {
-        match self.tok {
-            Tok::End
-            | Tok::RParen
-            | Tok::LBracket
-            | Tok::RBracket
-            | Tok::Colon
-            | Tok::And
-            | Tok::Or
-            | Tok::Mask
-            | Tok::Arith(_)
-            | Tok::Rel(_) => self.error(),
-            _ => self.advance(),
-        }
-    }
-
     fn number(&mut self) -> Result<u32> {
         let Tok::Num(n) = self.tok else { return self.error() };
-        self.advance()?;
+        self.advance();
         Ok(n)
     }
 
@@ -210,7 +207,7 @@ impl Parser<'_> {
     fn optional_number(&mut self) -> Result<Option<u32>> {
         let mut depth = 0usize;
         while self.tok == Tok::LParen {
-            self.advance()?;
+            self.advance();
             depth += 1;
         }
         if depth == 0 && !matches!(self.tok, Tok::Num(_)) {
@@ -221,14 +218,14 @@ impl Parser<'_> {
             if self.tok != Tok::RParen {
                 return self.error();
             }
-            self.advance()?;
+            self.advance();
         }
         Ok(Some(n))
     }
 
     fn name(&mut self) -> Result<String> {
         let Tok::Name(name) = self.tok else { return self.error() };
-        self.advance()?;
+        self.advance();
         Ok(lossy(name))
     }
 
@@ -240,15 +237,24 @@ impl Parser<'_> {
     }
 
     fn wlan_type(&mut self) -> Result<Primitive> {
-        self.advance()?;
-        let ty = self.name_or_num()?;
+        self.advance();
+        let ty = self.wlan_word(wlan::frame_type)?;
         let subtype = if self.tok == Tok::Subtype {
-            self.advance()?;
-            Some(self.name_or_num()?)
+            self.advance();
+            Some(self.wlan_word(|word| wlan::subtype(ty, word))?)
         } else {
             None
         };
         Ok(Primitive::WlanType { ty, subtype })
+    }
+
+    fn wlan_word(
+        &mut self,
+        value: impl Fn(&NameOrNum) -> std::result::Result<u32, ErrorKind>,
+    ) -> Result<u32> {
+        let span = self.span.clone();
+        let word = self.name_or_num()?;
+        value(&word).map_err(|kind| FilterError::new(kind, span))
     }
 
     fn llc(&mut self) -> Result<Primitive> {
@@ -256,7 +262,7 @@ impl Parser<'_> {
             Tok::Name(_) => Some(self.name()?),
             // A word of PFLOG filters too.
             Tok::PfRnr => {
-                self.advance()?;
+                self.advance();
                 Some("rnr".to_owned())
             }
             _ => None,
@@ -273,33 +279,70 @@ impl Parser<'_> {
             Tok::Rel(RelOp::Eq) => ByteOp::Eq,
             _ => return self.error(),
         };
-        self.advance()?;
+        self.advance();
         Ok(Primitive::Byte { index, op, value: self.number()? })
     }
 
     /// `N`, `op N` or `(N or N …)`.
-    fn value_tests(&mut self) -> Result<Vec<ValueTest>> {
+    fn value_tests(&mut self, field: impl Fn(Vec<ValueTest>) -> Primitive) -> Result<Primitive> {
+        let start = self.span.start;
+        let mut tests = Vec::new();
+        match self.more_tests(&mut tests) {
+            Ok(()) => Ok(field(tests)),
+            Err(error) => {
+                if !tests.is_empty() {
+                    self.partial = Some(self.primitive(field(tests), start..self.prev_end)?);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn more_tests(&mut self, tests: &mut Vec<ValueTest>) -> Result<()> {
         let equals = |value| ValueTest { op: RelOp::Eq, value };
         match self.tok {
             Tok::Rel(op) => {
-                self.advance()?;
-                Ok(vec![ValueTest { op, value: self.number()? }])
+                self.advance();
+                tests.push(ValueTest { op, value: self.number()? });
             }
             Tok::LParen => {
-                self.advance()?;
-                let mut tests = vec![equals(self.number()?)];
+                self.advance();
+                tests.push(equals(self.number()?));
                 while self.tok == Tok::Or {
-                    self.advance()?;
+                    self.advance();
                     self.count_term()?;
                     tests.push(equals(self.number()?));
                 }
                 if self.tok != Tok::RParen {
                     return self.error();
                 }
-                self.advance()?;
-                Ok(tests)
+                self.advance();
             }
-            _ => Ok(vec![equals(self.number()?)]),
+            _ => tests.push(equals(self.number()?)),
         }
+        Ok(())
     }
+}
+
+/// Whether a token may be the keyword that a term starts with.
+fn starts_term(tok: Tok<'_>) -> bool {
+    !matches!(
+        tok,
+        Tok::End
+            | Tok::Bad(_)
+            | Tok::Name(_)
+            | Tok::V4(_)
+            | Tok::V6(_)
+            | Tok::Ether(..)
+            | Tok::Arcnet(..)
+            | Tok::RParen
+            | Tok::LBracket
+            | Tok::RBracket
+            | Tok::Colon
+            | Tok::And
+            | Tok::Or
+            | Tok::Mask
+            | Tok::Arith(_)
+            | Tok::Rel(_)
+    )
 }
