@@ -142,3 +142,16 @@ fn transport_headers_need_ipv4_before_their_index_is_looked_at() {
         assert_eq!(accepts(filter, Dlt::EN10MB, &packet), [true; 2], "{filter}");
     }
 }
+
+#[test]
+fn negative_offsets_stay_within_the_packet() {
+    // Behind 26 bytes of radio information: no load at an offset that is negative by itself.
+    let mut packet = vec![0, 0, 26, 0];
+    packet.resize(46, 0);
+    packet[20] = 7;
+    for (filter, accepted) in [("wlan[- 6] = 7", true), ("wlan[- 6] = 8", false)] {
+        assert_eq!(accepts(filter, Dlt::IEEE802_11_RADIO, &packet), [accepted; 2], "{filter}");
+    }
+    let filter = "wlan[- 6] != 1500 + ppp[13:4]";
+    assert_eq!(accepts(filter, Dlt::IEEE802_11_RADIO, &packet), [true; 2]);
+}

@@ -87,7 +87,8 @@ enum Verdicts {
     Wrong(Vec<u8>),
 }
 
-/// Compares verdicts on packets made for the program, truncated at every length.
+/// Compares verdicts on packets made for the program, truncated at every length. A program may
+/// accept a packet whose bytes decide, though the original misses some that do not matter.
 fn same_verdicts(
     dlt: i32,
     original: &[Insn],
@@ -111,7 +112,10 @@ fn same_verdicts(
             let expected = run(original, packet);
             let got = run(ours, packet);
             let wanted = run(theirs, packet);
-            if got != wanted {
+            let decides = |random: &mut Rng| {
+                guided::bytes_decide(&guide, packet, packet.len() as u32, random)
+            };
+            if got != wanted && !(got != 0 && decides(&mut random)) {
                 return match expected {
                     _ if got == expected => Verdicts::Unoptimized,
                     _ if wanted == expected => Verdicts::Wrong(packet.to_vec()),
@@ -206,10 +210,6 @@ fn generated_filters_are_libpcaps_or_shorter() {
     for _ in 0..count("OXPCAP_FILTERS", 1500) {
         let dlt = if random.percent(60) { 1 } else { random.pick(&fuzz::dlt::KNOWN).1 };
         let text = filters::write(&mut random, dlt).reference;
-        // Libpcap's optimizer makes some tautologies of these terms false.
-        if text.contains("not 2001:db8::/33 or") {
-            continue;
-        }
         let options = oracle::CompileOptions { dlt, ..oracle::CompileOptions::ethernet() };
         let plain = oracle::CompileOptions { optimize: false, ..options };
         let (Ok(original), Ok(theirs)) =

@@ -1,15 +1,17 @@
 //! Where the compiler follows libpcap's development line, or its own mind, rather than libpcap
-//! 1.10: the lines of docs/COMPAT.md, "Filters: changes since libpcap 1.10". Each case shows both
+//! 1.10: the lines of docs/COMPAT.md on filters, which name these tests. Each case shows both
 //! behaviours, so that a line whose reason is gone is noticed.
 
 mod support;
 
 use std::sync::Mutex;
 
+use fuzz::trace::{self, End};
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Filter, Insn, Program};
+use pcap::filter::{Options, Savefile};
 use pcap::linktype::Dlt;
-use support::{Table, build, options};
+use support::{Table, build, fuzz_insns, options};
 
 /// What a compiler makes of a filter, seen on one packet.
 #[derive(Debug, PartialEq)]
@@ -37,23 +39,46 @@ fn outcome(result: Result<Program, String>, packet: &[u8]) -> Outcome {
     }
 }
 
+/// What libpcap makes of a filter, and what we make of it.
+fn compile(dlt: Dlt, filter: &str, optimize: bool) -> [Result<Program, String>; 2] {
+    static ORACLE: Mutex<Option<Oracle>> = Mutex::new(None);
+    let ask = CompileOptions { dlt: dlt.0, optimize, ..CompileOptions::ethernet() };
+    let mut guard = ORACLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let reference = guard.get_or_insert_with(Oracle::start).compile(filter, &ask);
+    drop(guard);
+    let reference = reference.map(|insns| {
+        let insn = |i: &oracle::Insn| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+        Program::from_insns(insns.iter().map(insn).collect::<Vec<_>>())
+    });
+    let own = build(filter, &options(dlt, optimize), &Table::default());
+    [reference, own.map_err(|e| e.to_string())]
+}
+
 /// Both compilers, optimizing and not, on a packet given in hexadecimal; `..` is as many zero
 /// bytes as make the packet `..` bytes long: `0800..20`.
 fn check(dlt: Dlt, filter: &str, packet: &str, libpcap: Outcome, ours: Outcome) {
-    static ORACLE: Mutex<Option<Oracle>> = Mutex::new(None);
     let packet = bytes(packet);
     for optimize in [false, true] {
-        let ask = CompileOptions { dlt: dlt.0, optimize, ..CompileOptions::ethernet() };
-        let mut guard = ORACLE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let reference = guard.get_or_insert_with(Oracle::start).compile(filter, &ask);
-        drop(guard);
-        let reference = reference.map(|insns| {
-            let insn = |i: &oracle::Insn| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
-            Program::from_insns(insns.iter().map(insn).collect::<Vec<_>>())
-        });
+        let [reference, own] = compile(dlt, filter, optimize);
         assert_eq!(outcome(reference, &packet), libpcap, "libpcap: {filter}, {optimize}");
-        let own = build(filter, &options(dlt, optimize), &Table::default());
-        assert_eq!(outcome(own.map_err(|e| e.to_string()), &packet), ours, "{filter}, {optimize}");
+        assert_eq!(outcome(own, &packet), ours, "{filter}, {optimize}");
+    }
+}
+
+/// A packet whose bytes decide: our optimized program accepts it, libpcap's unoptimized one rejects
+/// it for a byte that is missing, and both accept it with any bytes behind it.
+fn decided(dlt: Dlt, filter: &str, packet: &str) {
+    let packet = bytes(packet);
+    let [reference, _] = compile(dlt, filter, false);
+    let [_, own] = compile(dlt, filter, true);
+    assert_eq!(outcome(reference.clone(), &packet), Rejects, "libpcap: {filter}");
+    assert_eq!(outcome(own.clone(), &packet), Accepts, "{filter}");
+    for byte in [0, 0x55, 0xff] {
+        let mut longer = packet.clone();
+        longer.resize(packet.len() + 200, byte);
+        for program in [&reference, &own] {
+            assert_eq!(outcome(program.clone(), &longer), Accepts, "{filter}: {byte}");
+        }
     }
 }
 
@@ -84,6 +109,9 @@ fn unequal_is_not_equal() {
     check(Dlt::SUNATM, "vci != 5", "0000 0005..20", Accepts, Rejects);
     check(Dlt::SUNATM, "vpi != 5", "0005..20", Accepts, Rejects);
     check(Dlt::MTP2, "dpc != 5", "00000000 0500..20", Accepts, Rejects);
+    check(Dlt::MTP2, "hdpc != 5", "00000000000000 0500..20", Accepts, Rejects);
+    check(Dlt::MTP2, "opc != 5", "00000000 00400100..20", Accepts, Rejects);
+    check(Dlt::MTP2, "sls != 5", "00000000000000 50..20", Accepts, Rejects);
 }
 
 #[test]
@@ -96,6 +124,7 @@ fn atm_fields_stay_in_the_pseudo_header() {
 #[test]
 fn dpc_is_two_bytes() {
     check(Dlt::MTP2, "dpc 5", "00000000 0500", Rejects, Accepts);
+    check(Dlt::MTP2, "hdpc 5", "00000000000000 0500", Rejects, Accepts);
 }
 
 #[test]
@@ -121,6 +150,37 @@ fn arcnet() {
         Accepts,
     );
     check(Dlt::BACNET_MS_TP, "broadcast", "55ff00ff..40", refuses("not a broadcast link"), Accepts);
+}
+
+#[test]
+fn bytes_that_are_there_decide() {
+    // RAW carries no ARP: a term that does not matter.
+    decided(Dlt::RAW, "not (ip[100] = 1 and arp)", "45..30");
+    // Nothing is both.
+    decided(Dlt::EN10MB, "not (tcp[0] = 1 and arp and ip6)", "0000");
+    decided(Dlt::PPP_BSDOS, "not tcp[0] > vrrp[0]", "0000");
+    // Whatever the type, one of the two holds.
+    decided(Dlt::IEEE802_11, "llc or not type 8", "");
+    // Known labels, and known ports.
+    decided(Dlt::EN10MB, "not (mpls 5 and (mpls and port 80 and mpls))", "00..13");
+    // Protocols behind protocols, of which nothing depends.
+    decided(Dlt::NULL, "protochain 6 or not decnet host 1.2", "02000000 4500");
+    // Long lists of IPv6 hosts begin with all sources.
+    let hosts: Vec<_> = (0..70).map(|n| format!("2001:db8::{n:x}")).collect();
+    let address = "20010db8 00000000 00000000 00000007";
+    let packet = format!("000000000000 000000000000 86dd 6000000000000640 {address} 2001");
+    decided(Dlt::EN10MB, &format!("ip6 host {}", hosts.join(" or ")), &packet);
+}
+
+#[test]
+fn division_by_zero_decides_nothing() {
+    // Libpcap's optimizer comes to the same.
+    let text = "not (1 / ip[1] = 1 and arp)";
+    for (optimize, libpcap) in [(false, Rejects), (true, Accepts)] {
+        let [reference, own] =
+            compile(Dlt::RAW, text, optimize).map(|program| outcome(program, &bytes("4500..40")));
+        assert_eq!((reference, own), (libpcap, Accepts));
+    }
 }
 
 #[test]
@@ -157,6 +217,22 @@ fn dsa_tags() {
         refuses("not a broadcast link"),
         Accepts,
     );
+    let ours = |dlt, text: &str, packet: &str| {
+        outcome(compile(dlt, text, true).into_iter().nth(1).unwrap(), &bytes(packet))
+    };
+    for dlt in [Dlt::DSA_TAG_DSA, Dlt::DSA_TAG_BRCM] {
+        assert_eq!(ours(dlt, "ether src 0:0:0:0:0:1", "000000000000 000000000001..60"), Accepts);
+        let labelled = "000000000000 000000000000 00000000 8847 00005140..60";
+        assert_eq!(ours(dlt, "mpls 5", labelled), Accepts);
+        let llc = "000000000000 000000000000 00000000 0026 4242 03..60";
+        assert_eq!(ours(dlt, "llc u", llc), Accepts);
+    }
+    let sent = "000000000000 000000000000 40000000..60";
+    assert_eq!(ours(Dlt::DSA_TAG_DSA, "outbound", sent), Accepts);
+    assert_eq!(ours(Dlt::DSA_TAG_DSA, "inbound", sent), Rejects);
+    let sent = "000000000000 000000000000 20000000..60";
+    assert_eq!(ours(Dlt::DSA_TAG_BRCM, "outbound", sent), Accepts);
+    assert_eq!(ours(Dlt::DSA_TAG_BRCM, "inbound", sent), Rejects);
 }
 
 #[test]
@@ -165,6 +241,13 @@ fn per_packet_information() {
     check(
         Dlt::PPI,
         "type data",
+        packet,
+        refuses("802.11 link-layer types supported only on 802.11"),
+        Accepts,
+    );
+    check(
+        Dlt::PPI,
+        "subtype data",
         packet,
         refuses("802.11 link-layer types supported only on 802.11"),
         Accepts,
@@ -205,8 +288,78 @@ fn both_directions_of_junipers() {
     // Libpcap's optimizer takes the second `outbound` for its contrary.
     let text = "outbound and arp dst host 192.168.1.2 or outbound";
     let packet = bytes("4d474300..60");
-    let own = build(text, &options(Dlt::JUNIPER_CHDLC, true), &Table::default());
-    assert_eq!(outcome(own.map_err(|e| e.to_string()), &packet), Accepts);
+    let [plain, own] = compile(Dlt::JUNIPER_CHDLC, text, false);
+    assert_eq!((outcome(plain, &packet), outcome(own, &packet)), (Accepts, Accepts));
+    let [best, own] = compile(Dlt::JUNIPER_CHDLC, text, true);
+    assert_eq!((outcome(best, &packet), outcome(own, &packet)), (Rejects, Accepts));
+}
+
+/// An 802.11 data frame with an Ethernet type behind its LLC header.
+const DATA_FRAME: &str = "0800 0000 000000000000 000000000000 000000000000 0000 aaaa03 000000";
+
+#[test]
+fn registers_of_link_layers_are_their_own() {
+    // Libpcap keeps the length of the 802.11 header where the arithmetic left its result.
+    let packet = format!("0000 0800 00000000 {DATA_FRAME} 0800 45..90");
+    let text = "link[0] & 1 = 0 and ip";
+    check(Dlt::IEEE802_11_RADIO, text, &packet, Rejects, Accepts);
+    let text = format!("(greater 0 or ip) and ({text})");
+    check(Dlt::IEEE802_11_RADIO, &text, &packet, Accepts, Accepts);
+}
+
+#[test]
+fn tunnels_in_80211_write_what_they_read() {
+    let session = format!("0000 0800 00000000 {DATA_FRAME} 8864 11000001 0010 0021 45..90");
+    let session = bytes(&session);
+    for optimize in [false, true] {
+        let ends = compile(Dlt::IEEE802_11_RADIO, "pppoes 1 and ip", optimize).map(|program| {
+            let view = trace::View { bytes: &session, length: 90, imagined: None };
+            trace::run(&fuzz_insns(&program.unwrap()), view)
+        });
+        assert_eq!(ends, [End::Unwritten, End::Returns(262_144)]);
+    }
+}
+
+#[test]
+fn loopback_families_of_savefiles() {
+    let accepts = |family: u8, savefile: Option<Savefile>| {
+        let options = Options { savefile, ..options(Dlt::NULL, true) };
+        let program = build("ip6", &options, &Table::default()).unwrap();
+        outcome(Ok(program), &[family, 0, 0, 0]) == Accepts
+    };
+    // Darwin, NetBSD and OpenBSD, FreeBSD; Linux.
+    for (family, in_savefile) in [(30, true), (24, true), (28, true), (10, false)] {
+        assert_eq!(accepts(family, Some(Savefile { swapped: false })), in_savefile);
+        assert_eq!(accepts(family, None), !in_savefile);
+    }
+}
+
+#[test]
+fn gateways() {
+    let names = Table::new("10.0.0.1 gw", "00:11:22:33:44:55 gw", "");
+    let program = build("gateway gw", &options(Dlt::EN10MB, true), &names).unwrap();
+    let verdict = |addr: &str| {
+        let ip = "45000000 00000000 00000000";
+        let packet = format!("000000000000 001122334455 0800 {ip} {addr} 00000000");
+        outcome(Ok(program.clone()), &bytes(&packet))
+    };
+    assert_eq!((verdict("0a000001"), verdict("0a000002")), (Rejects, Accepts));
+}
+
+#[test]
+fn decnet_addresses_are_two_numbers() {
+    let text = "malformed decnet address '10.0.0.255'";
+    check(Dlt::EN10MB, "decnet host 10.0.0.255", "..60", Rejects, refuses(text));
+}
+
+#[test]
+fn zeros_that_are_computed() {
+    let text = "ip[0] / (1 - 1) = 1 or len > 0";
+    let [best, own] = compile(Dlt::EN10MB, text, true);
+    assert_eq!(outcome(best, &[0; 60]), refuses("division by zero"));
+    assert_eq!(outcome(own, &[0; 60]), Accepts);
+    // Libpcap looks at the first number of the divisor.
+    check(Dlt::EN10MB, "1 / ether[0] = 1", "01..60", refuses("division by zero"), Accepts);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Link-layer types that filters know something about.
 
 /// `DLT_` values by name (`pcap/dlt.h`).
-pub const KNOWN: [(&str, i32); 74] = [
+pub const KNOWN: [(&str, i32); 84] = [
     ("NULL", 0),
     ("EN10MB", 1),
     ("AX25", 3),
@@ -76,6 +76,16 @@ pub const KNOWN: [(&str, i32); 74] = [
     ("LINUX_IRDA", 144),
     ("CAN_SOCKETCAN", 227),
     ("MPLS", 219),
+    ("HDLC", 112),
+    ("JUNIPER_ST", 200),
+    ("JUNIPER_VS", 232),
+    ("JUNIPER_SRX_E2E", 233),
+    ("JUNIPER_FIBRECHANNEL", 234),
+    ("JUNIPER_ATM_CEMIC", 238),
+    ("PFSYNC", 246),
+    ("PPP_WITH_DIR", 204),
+    ("C_HDLC_WITH_DIR", 205),
+    ("LINUX_LAPD", 177),
 ];
 
 /// A type to test, most often one of the common ones.

@@ -4,10 +4,14 @@
 //! contradict each other: what an optimizer must not get wrong.
 
 mod family;
+mod words;
+
+use std::ops::Range;
 
 use crate::Rng;
 
-const V4: [&str; 10] = [
+const V4: [&str; 11] = [
+    "10.1",
     "10.0.0.1",
     "10.0.0.2",
     "10.0.0.255",
@@ -42,8 +46,11 @@ const V6_NETS: [&str; 7] = [
     "::/0",
     "2001:db8::1/128",
 ];
-const MACS: [&str; 6] = [
+const MACS: [&str; 9] = [
     "00:11:22:33:44:55",
+    "0011.2233.4455",
+    "00.11.22.33.44.55",
+    "001122334456",
     "00:11:22:33:44:56",
     "ff:ff:ff:ff:ff:ff",
     "01:00:5e:00:00:01",
@@ -52,17 +59,18 @@ const MACS: [&str; 6] = [
 ];
 const PORTS: [&str; 9] = ["80", "443", "53", "22", "0", "65535", "http", "domain", "8080"];
 const RANGES: [&str; 7] = ["80-90", "85-100", "0-65535", "443-443", "1024-2048", "0-79", "90-80"];
-const PROTOCOLS: [&str; 38] = [
+const PROTOCOLS: [&str; 35] = [
     "ip", "ip", "ip6", "ip6", "tcp", "tcp", "udp", "udp", "sctp", "icmp", "icmp6", "arp", "rarp",
     "igmp", "igrp", "pim", "vrrp", "carp", "ah", "esp", "atalk", "aarp", "decnet", "lat", "sca",
-    "moprc", "mopdl", "iso", "clnp", "esis", "isis", "l1", "lsp", "stp", "ipx", "netbeui", "iih",
-    "csnp",
+    "moprc", "mopdl", "iso", "clnp", "esis", "es-is", "isis", "stp", "ipx", "netbeui",
 ];
-const INDEXABLE: [&str; 26] = [
+const INDEXABLE: [&str; 32] = [
     "ether", "link", "ip", "ip", "ip6", "ip6", "tcp", "tcp", "udp", "udp", "icmp", "icmp6", "sctp",
     "arp", "rarp", "igmp", "igrp", "pim", "vrrp", "carp", "atalk", "decnet", "lat", "sca", "moprc",
-    "mopdl",
+    "mopdl", "wlan", "fddi", "tr", "ppp", "slip", "radio",
 ];
+/// Words for the link layer: any of them on any link layer.
+const LINKS: [&str; 8] = ["ether", "ether", "ether", "link", "wlan", "fddi", "tr", "ppp"];
 
 /// What filters a link-layer type has beyond those of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +87,26 @@ enum Family {
 
 fn family(dlt: i32) -> Family {
     match dlt {
-        1 | 6 | 10 | 122 | 240 | 241 | 281 | 284 => Family::Ethernet,
+        1 | 6 | 10 | 122 | 240 | 241 => Family::Ethernet,
         105 | 119 | 127 | 163 | 192 => Family::Wlan,
         123 => Family::Atm,
         139..=141 => Family::Mtp,
         117 => Family::Pflog,
         7 | 129 | 165 => Family::Arcnet,
-        113 | 226 | 276 | 8 | 130..=137 | 164 | 167 | 168 | 178..=183 => Family::Directed,
+        113
+        | 226
+        | 276
+        | 8
+        | 9
+        | 204
+        | 130..=137
+        | 164
+        | 167
+        | 168
+        | 178..=183
+        | 200
+        | 281
+        | 284 => Family::Directed,
         _ => Family::Plain,
     }
 }
@@ -97,10 +118,27 @@ pub struct Filter {
     pub text: String,
     /// The same in words whose meaning is the same in all versions.
     pub reference: String,
+    /// Terms in the reference whose meaning should not depend on where they stand, but does in
+    /// 1.10, which must be asked about them separately.
+    pub alone: Vec<Range<usize>>,
+}
+
+impl Filter {
+    /// The reference with constants for the terms that stand alone.
+    pub fn with_truths(&self, truths: &[bool]) -> String {
+        let mut text = self.reference.clone();
+        for (range, truth) in self.alone.iter().zip(truths).rev() {
+            let constant = if *truth { "(greater 0)" } else { "(not greater 0)" };
+            text.replace_range(range.clone(), constant);
+        }
+        text
+    }
 }
 
 /// Marks a term with two texts while filters are put together: `START text BETWEEN reference END`.
 const START: char = '\u{1}';
+/// Follows `BETWEEN` where a term stands alone.
+const ALONE: char = '\u{4}';
 const BETWEEN: char = '\u{2}';
 const END: char = '\u{3}';
 
@@ -108,15 +146,23 @@ fn two_texts(text: &str, reference: &str) -> String {
     format!("{START}{text}{BETWEEN}{reference}{END}")
 }
 
+fn standing_alone(text: &str) -> String {
+    two_texts(text, &format!("{ALONE}{text}"))
+}
+
 fn split(marked: &str) -> Filter {
-    let mut filter = Filter { text: String::new(), reference: String::new() };
+    let mut filter = Filter { text: String::new(), reference: String::new(), alone: Vec::new() };
     for piece in marked.split_inclusive(END) {
         let (both, special) = piece.split_once(START).unwrap_or((piece, ""));
         filter.text.push_str(both);
         filter.reference.push_str(both);
-        if let Some((text, reference)) = special.split_once(BETWEEN) {
-            filter.text.push_str(text);
-            filter.reference.push_str(reference.trim_end_matches(END));
+        let Some((text, reference)) = special.split_once(BETWEEN) else { continue };
+        filter.text.push_str(text);
+        let reference = reference.trim_end_matches(END);
+        let start = filter.reference.len();
+        filter.reference.push_str(reference.trim_start_matches(ALONE));
+        if reference.starts_with(ALONE) {
+            filter.alone.push(start..filter.reference.len());
         }
     }
     filter
@@ -132,6 +178,10 @@ struct Filters<'a> {
     budget: u32,
     /// `vlan`, `mpls` … may occur: they change the meaning of all that follows.
     tunnels: bool,
+    /// One of them did.
+    moved: bool,
+    /// Arithmetic came after that.
+    scribbled: bool,
 }
 
 /// A filter for a link-layer type.
@@ -143,7 +193,8 @@ pub fn write(rng: &mut Rng, dlt: i32) -> Filter {
         _ => 8,
     };
     let tunnels = rng.percent(25);
-    let mut filters = Filters { rng, family: family(dlt), dlt, budget, tunnels };
+    let family = family(dlt);
+    let mut filters = Filters { rng, family, dlt, budget, tunnels, moved: false, scribbled: false };
     split(&filters.expression(0))
 }
 
@@ -151,7 +202,15 @@ impl Filters<'_> {
     fn expression(&mut self, depth: u32) -> String {
         let mut text = self.operand(depth);
         while self.budget > 0 && self.rng.percent(75) {
-            let op = self.rng.pick(&[" and ", " or ", " && ", " || ", " and not ", " or not "]);
+            let op = self.rng.pick(&[
+                " and ",
+                " or ",
+                " && ",
+                " || ",
+                " and not ",
+                " or not ",
+                " and !",
+            ]);
             text.push_str(op);
             text.push_str(&self.operand(depth));
         }
@@ -183,17 +242,15 @@ impl Filters<'_> {
             0..=19 => self.host(),
             20..=31 => self.net(),
             32..=49 => self.port(),
-            50..=64 => self.rng.pick(&PROTOCOLS).to_owned(),
+            50..=62 => self.rng.pick(&PROTOCOLS).to_owned(),
+            63..=64 => self.isis(),
             65..=70 => self.proto_number(),
-            71..=90 => self.relation(),
+            71..=90 => {
+                let text = self.relation();
+                self.arithmetic(text)
+            }
             91..=95 => self.length(),
-            96..=97 => match self.rng.below(4) {
-                // All from 224.0.0.0 up before 1.11.
-                0 => two_texts("ip multicast", "(ip[16] & 0xf0 = 0xe0)"),
-                1 => "ip6 multicast".to_owned(),
-                2 => "multicast".to_owned(),
-                _ => "broadcast".to_owned(),
-            },
+            96..=97 => self.casts(),
             _ => self.rare(),
         }
     }
@@ -222,13 +279,22 @@ impl Filters<'_> {
         match self.rng.below(10) {
             0..=4 => {
                 let proto = self.rng.pick(&["", "", "", "ip ", "arp ", "rarp "]);
-                format!("{proto}{dir}host {}", self.values(|r| r.pick(&V4).to_owned()))
+                // An address alone would have the qualifiers of the term before it.
+                let alone = proto.is_empty() && dir.is_empty();
+                let host = if alone || self.rng.percent(80) { "host " } else { "" };
+                format!("{proto}{dir}{host}{}", self.values(|r| r.pick(&V4).to_owned()))
             }
             5..=6 => {
                 let proto = self.rng.pick(&["", "ip6 "]);
                 format!("{proto}{dir}host {}", self.values(|r| r.pick(&V6).to_owned()))
             }
-            7..=8 => format!("ether {dir}host {}", self.values(|r| r.pick(&MACS).to_owned())),
+            7..=8 => {
+                let link = self.rng.pick(&LINKS);
+                let macs = self.values(|r| r.pick(&MACS).to_owned());
+                // An address needs no `host` behind a direction.
+                let host = if dir.is_empty() || self.rng.percent(70) { "host " } else { "" };
+                format!("{link} {dir}{host}{macs}")
+            }
             _ => {
                 let node = self.rng.pick(&["1.2", "50.764", "10.1"]);
                 format!("decnet {dir}host {node}")
@@ -273,32 +339,59 @@ impl Filters<'_> {
                 self.values(|r| r.pick(&["6", "17", "\\sctp", "132"]).to_owned())
             ),
             3 => {
-                let one = |r: &mut Rng| {
-                    r.pick(&[
-                        "\\ip",
-                        "\\ip6",
-                        "\\arp",
-                        "0x88cc",
-                        "0x8100",
-                        "0x0800",
-                        "6",
-                        "0x42",
-                        "\\stp",
-                        "\\ipx",
-                        "\\iso",
-                        "\\netbeui",
-                        "\\atalk",
-                        "\\aarp",
-                        "0",
-                        "1500",
-                    ])
-                    .to_owned()
-                };
-                format!("ether proto {}", self.values(one))
+                let one = |r: &mut Rng| r.pick(&words::LINK_PROTOCOLS).to_owned();
+                let link = self.rng.pick(&LINKS);
+                format!("{link} proto {}", self.values(one))
             }
             4 => format!("iso proto {}", self.rng.pick(&["\\isis", "\\esis", "\\clnp", "0x83"])),
-            _ => format!("isis proto {}", self.rng.pick(&["0x10", "18", "27"])),
+            _ => self.isis(),
         }
+    }
+
+    /// PDU types of IS-IS, which are the low five bits of their byte; all of it before 1.11.
+    fn isis(&mut self) -> String {
+        let (word, types) = self.rng.pick(&words::ISIS);
+        let every = |one: &dyn Fn(u32) -> String| {
+            format!("({})", types.iter().map(|&ty| one(ty)).collect::<Vec<_>>().join(" or "))
+        };
+        let high = |ty: u32| {
+            let whole: Vec<_> =
+                (0..8).map(|high| format!("isis proto {}", high << 5 | ty)).collect();
+            whole.join(" or ")
+        };
+        match self.dlt {
+            // There is a padding byte, of which 1.10 does not know here.
+            104 | 112 if self.tunnels => "isis".to_owned(),
+            104 | 112 => {
+                let types = every(&|ty| format!("link[9] & 0x1f = {ty}"));
+                two_texts(word, &format!("(isis and {types})"))
+            }
+            _ => two_texts(word, &every(&high)),
+        }
+    }
+
+    fn casts(&mut self) -> String {
+        match self.rng.below(8) {
+            // All from 224.0.0.0 up before 1.11.
+            0 | 1 => two_texts("ip multicast", "(ip dst net 224.0.0.0/4)"),
+            2 => "ip6 multicast".to_owned(),
+            3 => "multicast".to_owned(),
+            4 => "ip broadcast".to_owned(),
+            5 => {
+                let link = self.rng.pick(&LINKS);
+                let cast = self.rng.pick(&["broadcast", "multicast"]);
+                if self.dlt == 165 { self.broadcast() } else { format!("{link} {cast}") }
+            }
+            _ => self.broadcast(),
+        }
+    }
+
+    /// BACnet has it since 1.11.
+    fn broadcast(&mut self) -> String {
+        if self.dlt == 165 && !self.moved {
+            return two_texts("broadcast", "(link[3] = 0xff)");
+        }
+        "broadcast".to_owned()
     }
 
     fn length(&mut self) -> String {
@@ -306,19 +399,38 @@ impl Filters<'_> {
         match self.rng.below(4) {
             0 => format!("less {n}"),
             1 => format!("greater {n}"),
-            2 => format!("len {} {n}", self.rng.pick(&["<", "<=", ">", ">=", "=", "!="])),
+            2 => {
+                let op = self.rng.pick(&["<", "<=", ">", ">=", "=", "!="]);
+                self.arithmetic(format!("len {op} {n}"))
+            }
             _ => {
+                // Not 2 and 4, where ARCnet has its type.
                 let (at, value) = (n % 64, self.rng.below(256));
                 match self.rng.pick(&["=", "<", ">", "&", "|"]) {
                     // Without the load before 1.11.
-                    op @ ("&" | "|") => two_texts(
-                        &format!("byte {at} {op} {value}"),
-                        &format!("(link[{at}] {op} {value} != 0)"),
-                    ),
+                    op @ ("&" | "|") => {
+                        self.scribbled |= self.moved;
+                        two_texts(
+                            &format!("byte {at} {op} {value}"),
+                            &format!("{ALONE}(link[{at}] {op} {value} != 0)"),
+                        )
+                    }
                     op => format!("byte {at} {op} {value}"),
                 }
             }
         }
+    }
+
+    /// In 1.10, arithmetic writes registers that geneve's and the like read when they were not
+    /// entered, and the registers of the link layer's length: it is to be asked separately where
+    /// that can happen.
+    fn arithmetic(&mut self, text: String) -> String {
+        if self.moved {
+            self.scribbled = true;
+            return text;
+        }
+        let variable = matches!(self.dlt, 105 | 117 | 119 | 127 | 163 | 192);
+        if self.tunnels || variable { standing_alone(&text) } else { text }
     }
 
     fn relation(&mut self) -> String {
@@ -348,6 +460,12 @@ impl Filters<'_> {
                 .to_owned();
         }
         let op = self.rng.pick(&["=", "==", "!=", "<", "<=", ">", ">="]);
+        if self.rng.percent(10) {
+            let (field, names) = self.rng.pick(&words::NAMED);
+            let name = self.rng.pick(names);
+            let and = self.rng.pick(&["", "& 0x3f ", "& 0xff "]);
+            return format!("{field} {and}{op} {name}");
+        }
         let (left, right) = (self.arith(0), self.arith(2));
         format!("{left} {op} {right}")
     }
@@ -403,38 +521,59 @@ impl Filters<'_> {
 
     fn tunnel(&mut self) -> String {
         let n = self.rng.pick(&["", "", " 5", " 100", " 0", " 4095"]);
-        match self.rng.below(10) {
-            0..=4 => format!("vlan{n}"),
-            5..=6 => format!("mpls{n}"),
-            7 => format!("pppoes{n}"),
-            8 => "pppoed".to_owned(),
+        let which = self.rng.below(if self.scribbled { 26 } else { 40 });
+        if matches!(which, 26..=28) {
+            return "pppoed".to_owned();
+        }
+        self.moved = true;
+        match which {
+            0..=18 => format!("vlan{n}"),
+            19..=25 => format!("mpls{n}"),
+            29..=33 => format!("pppoes{n}"),
+            // New: ours can be compared with themselves only.
+            39 => format!("vxlan{n}"),
             _ => format!("geneve{n}"),
         }
     }
 
     fn rare(&mut self) -> String {
-        self.rng
-            .pick(&[
-                "ip protochain 6",
-                "ip6 protochain 17",
-                "protochain \\tcp",
-                "protochain 58",
-                "llc",
-                "llc i",
-                "llc s",
-                "llc u",
-                "llc rr",
-                "llc ui",
-                "llc xid",
-                "snp",
-                "psnp",
-                "l2",
-                "ether multicast",
-                "ether broadcast",
-                "esis",
-                "gateway 10.0.0.1",
-            ])
-            .to_owned()
+        match self.rng.below(24) {
+            0..=5 => format!("llc {}", self.rng.pick(&words::LLC)),
+            // Words of other link-layer types: nearly always errors.
+            6 => {
+                let family = self.rng.pick(&[
+                    Family::Ethernet,
+                    Family::Wlan,
+                    Family::Atm,
+                    Family::Mtp,
+                    Family::Pflog,
+                    Family::Directed,
+                ]);
+                let own = std::mem::replace(&mut self.family, family);
+                let text = self.of_family();
+                self.family = own;
+                text
+            }
+            7 => "ifindex 1".to_owned(),
+            // New in 1.11.
+            8 => two_texts("ether proto \\slow", "ether proto 0x8809"),
+            _ => self
+                .rng
+                .pick(&[
+                    "ip protochain 6",
+                    "ip6 protochain 17",
+                    "protochain \\tcp",
+                    "protochain 58",
+                    "ip protochain 51",
+                    "ip6 protochain 132",
+                    "ether multicast",
+                    "gateway 10.0.0.1",
+                    "length > 60",
+                    "src port domain",
+                    "portrange http-443",
+                ])
+                .to_owned(),
+        }
     }
 }
 
@@ -446,6 +585,10 @@ mod tests {
     fn two_texts_in_one() {
         let filter = split(&format!("a or {} and {}b", two_texts("x", "y"), two_texts("v", "")));
         assert_eq!((&*filter.text, &*filter.reference), ("a or x and vb", "a or y and b"));
+        let filter =
+            split(&format!("a and {} or {}", standing_alone("vpi 5"), standing_alone("sc")));
+        assert_eq!((&*filter.text, &filter.text), ("a and vpi 5 or sc", &filter.reference));
+        assert_eq!(filter.with_truths(&[true, false]), "a and (greater 0) or (not greater 0)");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! there, unless an earlier decision rests on them. So a few dozen runs reach what random packets
 //! never do: all of a filter's conditions met, or all but one.
 
+use crate::trace::{End, Imagined, View};
 use crate::{Insn, Rng, trace};
 
 /// Longest packet that is made.
@@ -33,14 +34,44 @@ struct Run<'a> {
     packet: Vec<u8>,
     /// Bytes that a decision rests on.
     fixed: Vec<bool>,
+    /// What `len` is, if not the number of bytes.
+    length: Option<u32>,
 }
 
 /// A packet like `base` that takes a random way through `program`. Some grow to hold what is
 /// loaded.
 pub fn steer(program: &[Insn], base: &[u8], rng: &mut Rng) -> Vec<u8> {
-    let mut run = Run { rng, packet: base.to_vec(), fixed: Vec::new() };
+    let mut run = Run { rng, packet: base.to_vec(), fixed: Vec::new(), length: None };
     run.go(program);
     run.packet
+}
+
+/// Adds bytes to a packet that was cut off, so that it takes a random way through `program`; `len`
+/// stays.
+pub fn extend(program: &[Insn], packet: &[u8], length: u32, rng: &mut Rng) -> Vec<u8> {
+    let fixed = vec![true; packet.len()];
+    let mut run = Run { rng, packet: packet.to_vec(), fixed, length: Some(length) };
+    run.go(program);
+    run.packet
+}
+
+/// Continuations of a packet that are tried before its bytes are said to decide.
+const CONTINUATIONS: u32 = 64;
+
+/// Whether a program that rejects a packet for a byte that is not there (or for a division by zero)
+/// accepts all packets that begin like it (whatever the quotient), as far as a good number of them
+/// can tell. Continuations on which it reads memory that it never wrote say nothing.
+pub fn bytes_decide(program: &[Insn], bytes: &[u8], length: u32, rng: &mut Rng) -> bool {
+    let run = |bytes: &[u8], imagined| trace::run(program, View { bytes, length, imagined });
+    matches!(run(bytes, None), End::Missing | End::DivisionByZero)
+        && (0..CONTINUATIONS).all(|i| {
+            let longer = match i % 2 {
+                0 => bytes.to_vec(),
+                _ => extend(program, bytes, length, rng),
+            };
+            let imagined = Some(Imagined(rng.bits()));
+            matches!(run(&longer, imagined), End::Returns(1..) | End::Unwritten)
+        })
 }
 
 impl Run<'_> {
@@ -91,7 +122,10 @@ impl Run<'_> {
             0x20 => insn.k as usize,
             0x40 => x.now.checked_add(insn.k)? as usize,
             0x60 => return Some(memory[insn.k as usize & 15].clone()),
-            0x80 => return Some(Value { now: self.packet.len() as u32, origin: None }),
+            0x80 => {
+                let now = self.length.unwrap_or(self.packet.len() as u32);
+                return Some(Value { now, origin: None });
+            }
             0xa0 => {
                 let byte = self.bytes(insn.k as usize, 1)?;
                 let steps = vec![(0x50, 0x0f), (0x60, 2)];
@@ -221,6 +255,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn decided_packets() {
+        let insn = |code, jt, jf, k| Insn { code, jt, jf, k };
+        // ldb [9]; jeq #5, 0, 1; ret 1; and `ret 1` or `ret 0`
+        let program = |other| {
+            let load = insn(0x30, 0, 0, 9);
+            [load, insn(0x15, 0, 1, 5), insn(0x06, 0, 0, 1), insn(0x06, 0, 0, other)]
+        };
+        let mut rng = Rng::new(2);
+        assert!(bytes_decide(&program(1), &[0; 9], 9, &mut rng));
+        assert!(!bytes_decide(&program(0), &[0; 9], 9, &mut rng));
+        assert!(!bytes_decide(&program(1), &[0; 10], 10, &mut rng), "it is no reject");
+    }
+
+    #[test]
     fn meets_conditions() {
         // ldh [12]; jeq #0x800, 0, 5; ldb [23]; and #0x7f; sub #1; jeq #16, 0, 1; ret 1; ret 0
         let insn = |code, jt, jf, k| Insn { code, jt, jf, k };
@@ -240,5 +288,11 @@ mod tests {
             .filter(|p| p.len() > 23 && p[12..14] == [8, 0] && p[23] & 0x7f == 17)
             .count();
         assert!(met > 20, "{met} of 200");
+        // What is there stays.
+        let start = [0x55; 13];
+        for _ in 0..100 {
+            let longer = extend(&program, &start, 13, &mut rng);
+            assert_eq!(longer[..13], start);
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! - [`filters`] writes filters by the grammar of pcap-filter(7), most of them meaningful;
 //! - [`packets`] builds packets of the protocols that filters speak of;
 //! - [`guided`] changes a packet so that it takes another way through a BPF program;
-//! - [`trace`] finds programs that use memory which they never wrote;
+//! - [`trace`] says how a run ends, and how it would had the packet been longer;
 //! - [`listing`] reads programs as `bpf_dump` prints them.
 //!
 //! Depends on neither oxpcap nor libpcap, so that it favours none.

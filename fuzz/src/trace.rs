@@ -1,23 +1,88 @@
-//! Whether a program uses memory that it never wrote.
+//! How a run of a program ends, and how it would have ended had the packet been longer.
 
 use crate::Insn;
 
-/// Runs a program on a whole packet and says whether it read a memory word before writing it.
-///
-/// Such a word holds zero in some interpreters, whatever was there in others, and kernels refuse
-/// the program: its verdict means nothing.
-pub fn reads_unwritten(program: &[Insn], packet: &[u8]) -> bool {
+/// Steps after which a run is given up (`protochain` loops).
+const MAX_STEPS: usize = 100_000;
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A verdict.
+    Returns(u32),
+    /// A load beyond the end of the packet: a reject.
+    Missing,
+    /// A division by zero: a reject.
+    DivisionByZero,
+    /// A memory word was read that was never written. It holds zero in some interpreters,
+    /// whatever was there in others, and kernels refuse the program: the verdict means nothing.
+    Unwritten,
+    /// No end was reached, or an instruction was no good.
+    Lost,
+}
+
+/// Bytes to imagine behind the end of a packet, and results of divisions by zero: anything, but
+/// the same whenever asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Imagined(pub u64);
+
+impl Imagined {
+    fn number(self, about: u64) -> u32 {
+        let mut rng = crate::Rng::new(self.0 ^ about.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        rng.u32()
+    }
+
+    fn byte(self, at: u64) -> u32 {
+        self.number(at) >> 24
+    }
+}
+
+/// A packet as a program sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The bytes that are there.
+    pub bytes: &'a [u8],
+    /// What `len` is.
+    pub length: u32,
+    /// What is behind the bytes; nothing, as a rule.
+    pub imagined: Option<Imagined>,
+}
+
+impl View<'_> {
+    /// Negative offsets from an index are beyond the end; behind it, one can imagine that they
+    /// were not.
+    fn address(self, index: u32, offset: u32) -> u64 {
+        match self.imagined {
+            Some(_) => index.wrapping_add(offset).into(),
+            None => u64::from(index) + u64::from(offset),
+        }
+    }
+
+    fn load(self, at: u64, size: u64) -> Option<u32> {
+        (at..at + size).try_fold(0, |value, at| {
+            let byte = usize::try_from(at).ok().and_then(|at| self.bytes.get(at));
+            let byte = match (byte, self.imagined) {
+                (Some(&byte), _) => u32::from(byte),
+                (None, imagined) => imagined?.byte(at),
+            };
+            Some(value << 8 | byte)
+        })
+    }
+}
+
+/// Runs a program.
+pub fn run(program: &[Insn], packet: View<'_>) -> End {
     let (mut a, mut x, mut memory, mut written) = (0u32, 0u32, [0u32; 16], 0u16);
     let mut pc = 0;
-    for _ in 0..100_000 {
-        let Some(&Insn { code, jt, jf, k }) = program.get(pc) else { return false };
+    for _ in 0..MAX_STEPS {
+        let Some(&Insn { code, jt, jf, k }) = program.get(pc) else { return End::Lost };
         pc += 1;
         let slot = k as usize & 15;
         let operand = if code & 0x08 == 0 { k } else { x };
         match code {
             0x60 | 0x61 => {
                 if written >> slot & 1 == 0 {
-                    return true;
+                    return End::Unwritten;
                 }
                 if code == 0x60 { a = memory[slot] } else { x = memory[slot] }
             }
@@ -27,26 +92,31 @@ pub fn reads_unwritten(program: &[Insn], packet: &[u8]) -> bool {
             }
             0x00 => a = k,
             0x01 => x = k,
-            0x80 => a = packet.len() as u32,
-            0x81 => x = packet.len() as u32,
+            0x80 => a = packet.length,
+            0x81 => x = packet.length,
             0x07 => x = a,
             0x87 => a = x,
-            0xb1 => match load(packet, k, 1) {
+            0x06 => return End::Returns(k),
+            0x16 => return End::Returns(a),
+            0xb1 => match packet.load(u64::from(k), 1) {
                 Some(byte) => x = (byte & 0xf) << 2,
-                None => return false,
+                None => return End::Missing,
             },
             _ if code & 0x07 == 0 => {
                 let size = [4, 2, 1, 4][usize::from(code >> 3 & 3)];
-                let at = if code & 0xe0 == 0x40 { x.checked_add(k) } else { Some(k) };
-                match at.and_then(|at| load(packet, at, size)) {
+                let from = if code & 0xe0 == 0x40 { x } else { 0 };
+                match packet.load(packet.address(from, k), size) {
                     Some(value) => a = value,
-                    None => return false,
+                    None => return End::Missing,
                 }
             }
-            _ if code & 0x07 == 0x04 => match alu(code, a, operand) {
-                Some(value) => a = value,
-                None => return false,
-            },
+            _ if code & 0x07 == 0x04 => {
+                let imagined = packet.imagined.map(|i| i.number(!(pc as u64)));
+                match alu(code, a, operand).or(imagined) {
+                    Some(value) => a = value,
+                    None => return End::DivisionByZero,
+                }
+            }
             0x05 => pc = pc.wrapping_add(k as i32 as isize as usize),
             _ if code & 0x07 == 0x05 => {
                 let taken = match code & 0xf0 {
@@ -57,16 +127,10 @@ pub fn reads_unwritten(program: &[Insn], packet: &[u8]) -> bool {
                 };
                 pc += usize::from(if taken { jt } else { jf });
             }
-            _ => return false,
+            _ => return End::Lost,
         }
     }
-    false
-}
-
-fn load(packet: &[u8], at: u32, size: usize) -> Option<u32> {
-    let at = at as usize;
-    let bytes = packet.get(at..at.checked_add(size)?)?;
-    Some(bytes.iter().fold(0, |v, &b| v << 8 | u32::from(b)))
+    End::Lost
 }
 
 pub(crate) fn alu(code: u16, value: u32, operand: u32) -> Option<u32> {
@@ -89,6 +153,11 @@ pub(crate) fn alu(code: u16, value: u32, operand: u32) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn end(program: &[Insn], bytes: &[u8], imagined: Option<u64>) -> End {
+        let imagined = imagined.map(Imagined);
+        run(program, View { bytes, length: bytes.len() as u32, imagined })
+    }
+
     #[test]
     fn written_before_read() {
         let insn = |code, jt, jf, k| Insn { code, jt, jf, k };
@@ -100,8 +169,22 @@ mod tests {
             insn(0x60, 0, 0, 3),
             insn(0x16, 0, 0, 0),
         ];
-        assert!(!reads_unwritten(&program, &[1]));
-        assert!(reads_unwritten(&program, &[2]));
-        assert!(!reads_unwritten(&program, &[]));
+        assert_eq!(end(&program, &[1], None), End::Returns(1));
+        assert_eq!(end(&program, &[2], None), End::Unwritten);
+        assert_eq!(end(&program, &[], None), End::Missing);
+    }
+
+    #[test]
+    fn imagined_bytes() {
+        // ldb [0]; tax; ldb [9]; div x; ret a
+        let codes = [(0x30, 0), (0x07, 0), (0x30, 9), (0x3c, 0), (0x16, 0)];
+        let program = codes.map(|(code, k)| Insn { code, jt: 0, jf: 0, k });
+        assert_eq!(end(&program, &[3], None), End::Missing);
+        assert_eq!(end(&program, &[0; 10], None), End::DivisionByZero);
+        let verdict = end(&program, &[1], Some(7));
+        assert!(matches!(verdict, End::Returns(_)));
+        assert_eq!(end(&program, &[1], Some(7)), verdict);
+        let others = (0..99).filter(|&n| end(&program, &[0; 10], Some(n)) != verdict);
+        assert!(others.count() > 90);
     }
 }

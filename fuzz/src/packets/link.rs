@@ -49,7 +49,7 @@ impl Packet<'_> {
                 self.random(6);
                 self.payload_by_ethertype(30);
             }
-            104 => {
+            104 | 112 => {
                 self.pick_u8(&[0x0f, 0x8f, 0x00]);
                 self.u8(0);
                 self.payload_by_ethertype(0);
@@ -103,25 +103,48 @@ impl Packet<'_> {
                 self.llc();
             }
             123 => {
-                self.pick_u8(&[0x01, 0x02, 0x05, 0x06, 0x81, 0x82]);
-                self.pick_u8(&[0, 1, 5, 100]);
-                self.pick_u16(&[0, 1, 2, 3, 4, 5, 16, 100]);
-                self.llc();
+                let kind = self.rng.pick(&[0x01, 0x02, 0x05, 0x06, 0x81, 0x82]);
+                self.u8(kind);
+                self.pick_u8(&[0, 0, 1, 5, 100]);
+                self.pick_u16(&[0, 1, 2, 3, 4, 5, 5, 16, 100]);
+                match kind & 0xf {
+                    // LAN emulation behind a client's identifier, LLC, signalling.
+                    1 => {
+                        self.random(2);
+                        self.ethernet();
+                    }
+                    2 => self.llc(),
+                    _ => {
+                        self.random(5);
+                        self.pick_u8(&[0x02, 0x05, 0x07, 0x0f, 0x4d, 0x5a, 0x00]);
+                        self.random(20);
+                    }
+                }
             }
             138 => {
                 self.random(16);
                 self.payload_by_ethertype(0);
             }
-            139..=141 => {
-                if dlt == 139 {
-                    self.random(4);
-                }
+            139..=141 | 197 => {
+                self.random(match dlt {
+                    139 => 4,
+                    197 => 20,
+                    _ => 0,
+                });
                 self.random(2);
                 self.pick_u8(&[0, 1, 2, 3, 5, 40]);
                 self.random(12);
             }
-            130..=137 | 164 | 167 | 168 | 174 | 178..=183 | 194 => self.juniper(),
-            165 => self.random(40),
+            130..=137 | 164 | 167 | 168 | 174 | 178..=183 | 194 | 200 | 232..=234 | 238 => {
+                self.juniper();
+            }
+            165 => {
+                self.u16(0x55ff);
+                self.pick_u8(&[0, 5, 6]);
+                self.pick_u8(&[0xff, 0, 0xa9, 1]);
+                self.pick_u8(&[0xff, 0, 0xa9, 1]);
+                self.random(35);
+            }
             226 => {
                 self.random(2);
                 self.pick_u8(&[1, 2]);

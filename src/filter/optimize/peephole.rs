@@ -135,16 +135,17 @@ impl OffsetMerger<'_> {
             return 0;
         }
         let c = before[constant].k;
-        // Libpcap does this whatever the index, unless it is loaded in between and is no header
-        // length; beyond that only where the sum cannot wrap.
-        let between = before[constant..].iter().any(|insn| defines(insn) == X && !is_msh(insn));
-        let wraps = self.index_bound(before).checked_add(c).is_none();
-        if wraps && (between || self.flow.exact) {
-            return 0;
-        }
         let Some(k) = self.values.add_offsets(load.k, c) else {
             return 0;
         };
+        // A sum that wraps is one of a negative constant: behind an IPv4 header's length, as in
+        // libpcap, as long as an index with that length can be within a packet.
+        let index = before.iter().rfind(|insn| defines(insn) == X);
+        let behind_ipv4 = index.is_some_and(is_msh) && k <= i32::MAX as u32;
+        let wraps = self.index_bound(before).checked_add(c).is_none();
+        if wraps && (!behind_ipv4 || self.flow.exact) {
+            return 0;
+        }
         insns[at - 2] = Insn::stmt(load.code, k);
         insns.copy_within(at + 1.., at - 1);
         2
