@@ -133,11 +133,13 @@ fn compile(question: &Question, oracle: &mut Oracle) -> Answer {
             Err(error) => return Answer::Error(error),
         }
     }
-    if let (ARCNET, Some(plain)) | (ARCNET_LINUX, Some(plain)) =
-        (question.dlt, programs.first_mut())
-    {
-        forget_rfc1051(plain, if question.dlt == ARCNET { 2 } else { 4 });
-        programs[1] = programs[0].clone();
+    let arcnet_type = match question.dlt {
+        ARCNET => Some(2),
+        ARCNET_LINUX => Some(4),
+        _ => None,
+    };
+    if let Some(type_at) = arcnet_type {
+        programs.iter_mut().for_each(|program| forget_rfc1051(program, type_at));
     }
     match <[Vec<Insn>; 2]>::try_from(programs) {
         Ok(programs) => Answer::Programs(programs),
@@ -145,13 +147,16 @@ fn compile(question: &Question, oracle: &mut Oracle) -> Answer {
     }
 }
 
-/// Makes an unoptimized program's tests for ARCnet's protocols of RFC 1051 fail always: since 1.11
-/// there are none.
+/// Makes a program's tests for ARCnet's protocols of RFC 1051 fail always: since 1.11 there are
+/// none.
 fn forget_rfc1051(program: &mut [Insn], type_at: u32) {
     for at in 1..program.len() {
-        let [load, test] = [program[at - 1], program[at]];
-        if (load.code, load.k) == (LDB_ABS, type_at) && test.code == JEQ && test.k & !1 == 0xf0 {
-            program[at].k = u32::MAX;
+        // Optimized programs load once for several tests.
+        let load = program[..at].iter().rfind(|insn| insn.code & 0x07 != 0x05);
+        let tests_type = load.is_some_and(|load| (load.code, load.k) == (LDB_ABS, type_at));
+        let test = &mut program[at];
+        if tests_type && test.code == JEQ && test.k & !1 == 0xf0 {
+            test.k = u32::MAX;
         }
     }
 }

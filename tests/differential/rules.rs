@@ -199,7 +199,7 @@ impl<'a> Case<'a> {
             let term = &filter.reference[range.clone()];
             let lasting = has_lasting_registers(self.question.dlt);
             let text = if lasting { registers_first(term) } else { term.to_owned() };
-            match end(&*self.other(text, oracle)?, packet) {
+            match end(&self.other(text, oracle)?, packet) {
                 End::Returns(verdict) => Some(verdict != 0),
                 _ => None,
             }
