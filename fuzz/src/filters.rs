@@ -59,10 +59,10 @@ const MACS: [&str; 9] = [
 ];
 const PORTS: [&str; 9] = ["80", "443", "53", "22", "0", "65535", "http", "domain", "8080"];
 const RANGES: [&str; 7] = ["80-90", "85-100", "0-65535", "443-443", "1024-2048", "0-79", "90-80"];
-const PROTOCOLS: [&str; 35] = [
+const PROTOCOLS: [&str; 36] = [
     "ip", "ip", "ip6", "ip6", "tcp", "tcp", "udp", "udp", "sctp", "icmp", "icmp6", "arp", "rarp",
     "igmp", "igrp", "pim", "vrrp", "carp", "ah", "esp", "atalk", "aarp", "decnet", "lat", "sca",
-    "moprc", "mopdl", "iso", "clnp", "esis", "es-is", "isis", "stp", "ipx", "netbeui",
+    "moprc", "mopdl", "iso", "clnp", "esis", "es-is", "isis", "is-is", "stp", "ipx", "netbeui",
 ];
 const INDEXABLE: [&str; 32] = [
     "ether", "link", "ip", "ip", "ip6", "ip6", "tcp", "tcp", "udp", "udp", "icmp", "icmp6", "sctp",
@@ -456,6 +456,8 @@ impl Filters<'_> {
                     "ip[12:4] = ip[16:4]",
                     "tcp[0:2] = tcp[2:2]",
                     "link[0] != 0",
+                    "icmp[icmpcode] = 1",
+                    "icmp6[icmp6code] != 0",
                 ])
                 .to_owned();
         }
@@ -580,6 +582,39 @@ impl Filters<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// pcap-filter(7)'s words, but for those that only stand for numbers.
+    const WORDS: &str = "aarp action addr1 addr2 addr3 addr4 address1 address2 address3 address4 ah \
+        and arp atalk bcc broadcast byte carp clnp connectmsg csnp decnet dir direction dpc dst \
+        es-is esis esp ether fddi fisu gateway geneve greater hdpc hfisu hlssu hmsu hopc host hsio \
+        hsls icmp icmp6 icmp6code icmp6type icmpcode icmptype ifindex ifname igmp igrp iih ilmic \
+        inbound ip ip6 ipx is-is isis iso l1 l2 lane lat len length less link llc lsp lssu lsu mask \
+        metac metaconnect mopdl moprc mpls msu multicast net netbeui not oam oamf4 oamf4ec oamf4sc \
+        on opc or outbound pim port portrange ppp pppoed pppoes proto protochain psnp ra radio rarp \
+        reason rnr rset rulenum ruleset sc sca sctp sio slip sls snp src srnr stp subrulenum subtype \
+        ta tcp tcpflags tr type udp vci vlan vpi vrrp vxlan wlan";
+
+    #[test]
+    fn every_word() {
+        let mut rng = Rng::new(4);
+        let filters: Vec<_> = (0..60_000)
+            .map(|_| {
+                let (_, dlt) = crate::dlt::pick(&mut rng);
+                write(&mut rng, dlt).text
+            })
+            .collect();
+        let words: std::collections::HashSet<_> = filters
+            .iter()
+            .flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-'))
+            .collect();
+        let names = words::NAMED.iter().flat_map(|(_, names)| names.iter());
+        let subtypes = words::SUBTYPES.iter().flat_map(|(_, names)| names.iter());
+        let others = words::REASONS.iter().chain(&words::ACTIONS).chain(&words::LLC);
+        let all = WORDS.split_whitespace();
+        let all = all.chain(names.chain(subtypes).chain(others).copied());
+        let missing: Vec<_> = all.filter(|word| !words.contains(word)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 
     #[test]
     fn two_texts_in_one() {

@@ -153,6 +153,7 @@ fn compare(
     let filters = [&plain, &best].map(Filter::new);
     let mut case = Case::new(filter, question, &reference);
     let guides = [&reference[0], &reference[1], &own[0], &own[1]];
+    let mut verdicts = [false; 2];
     for i in 0..PACKETS {
         let mut packet = packets::build(rng, dlt);
         if i % 4 != 0 {
@@ -170,6 +171,7 @@ fn compare(
         match case.judge(&packet, length, own, oracle, rng) {
             Ok((accepted, why)) => {
                 tally.count("packets accepted", u64::from(accepted));
+                verdicts[usize::from(accepted)] = true;
                 if let Some(why) = why {
                     tally.count(why, 1);
                 }
@@ -181,5 +183,9 @@ fn compare(
             }
         }
     }
+    tally.count(
+        "filters that accept some packets and reject others",
+        u64::from(verdicts == [true; 2]),
+    );
     Ok(())
 }

@@ -38,15 +38,18 @@ pub fn may_accept(error: &str, question: &Question) -> Option<&'static str> {
 
 /// Why it is right to refuse with this text what libpcap 1.10 accepts.
 pub fn may_refuse(error: &str, text: &str) -> Option<&'static str> {
-    if error.starts_with("LLC DSAP") && text.contains("1500") {
-        return Some("link-layer types that fit no LLC header");
+    if error.contains(" greater than maximum ") {
+        return Some("numbers that fit no field");
+    }
+    if error == "link-layer type filtering not implemented for DLT_BACNET_MS_TP (BACnet MS/TP)" {
+        return Some("BACnet has no protocol field");
     }
     // Said as a comparison to libpcap, which knows no better.
     if error.starts_with("'link host $XX' not supported") {
         return Some("ARCnet addresses inside of tunnels");
     }
     // 1.10 takes the first two numbers of any more.
-    if error.starts_with("malformed decnet address") {
+    if error.starts_with("invalid DECnet address") {
         return Some("DECnet addresses of more than two numbers");
     }
     // Only the kernel knows.

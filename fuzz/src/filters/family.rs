@@ -2,6 +2,25 @@
 
 use super::{Family, Filters, MACS, standing_alone, two_texts, words};
 
+/// Which address of an 802.11 header.
+const WLAN_ADDRESSES: [&str; 15] = [
+    "",
+    "src ",
+    "dst ",
+    "src or dst ",
+    "src and dst ",
+    "addr1 ",
+    "addr2 ",
+    "addr3 ",
+    "addr4 ",
+    "address1 ",
+    "address2 ",
+    "address3 ",
+    "address4 ",
+    "ra ",
+    "ta ",
+];
+
 impl Filters<'_> {
     pub(super) fn of_family(&mut self) -> String {
         match self.family {
@@ -162,9 +181,7 @@ impl Filters<'_> {
     }
 
     fn wlan(&mut self) -> String {
-        let dir = self
-            .rng
-            .pick(&["", "src ", "dst ", "addr1 ", "addr2 ", "addr3 ", "addr4 ", "ra ", "ta "]);
+        let dir = self.rng.pick(&WLAN_ADDRESSES);
         match self.rng.below(6) {
             0..=2 => {
                 // `wlan host`, but `wlan addr1`.

@@ -268,8 +268,10 @@ impl Values {
             (op::ADD | op::OR | op::XOR, Some(0), _) | (op::MUL, Some(1), _) => return b,
             (op::MUL | op::AND, _, Some(0))
             | (op::MUL | op::AND | op::LSH | op::RSH, Some(0), _) => return self.of_constant(0),
-            // Rejecting a division by 0 counts as a load does.
-            (op::DIV | op::MOD, Some(0), _) if !self.exact => return self.of_constant(0),
+            // Rejecting a division by 0 counts as a load does, unless it is known to be one.
+            (op::DIV | op::MOD, Some(0), divisor) if !self.exact && divisor != Some(0) => {
+                return self.of_constant(0);
+            }
             _ => {}
         }
         let commutes = matches!(operation, op::ADD | op::MUL | op::OR | op::AND | op::XOR);
