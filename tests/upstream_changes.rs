@@ -140,6 +140,10 @@ fn arcnet() {
     // The protocols of RFC 1051 are not looked for.
     check(Dlt::ARCNET, "ip", "0102 f0 45..40", Accepts, Rejects);
     check(Dlt::ARCNET, "ip", "0102 d4 45..40", Accepts, Accepts);
+    check(Dlt::ARCNET, "arp", "0102 f1..40", Accepts, Rejects);
+    check(Dlt::ARCNET, "arp", "0102 d5..40", Accepts, Accepts);
+    check(Dlt::ARCNET_LINUX, "ip", "01020000 f0 00 45..40", Accepts, Rejects);
+    check(Dlt::ARCNET_LINUX, "ip", "01020000 d4 00 45..40", Accepts, Accepts);
     // The `$` is no digit.
     check(Dlt::ARCNET, "link src host $a9", "a901 d4..40", Rejects, Accepts);
     check(
@@ -318,6 +322,25 @@ fn tunnels_in_80211_write_what_they_read() {
         });
         assert_eq!(ends, [End::Unwritten, End::Returns(262_144)]);
     }
+}
+
+#[test]
+fn errors_in_the_order_of_the_text() {
+    for (text, error) in [
+        ("ip proto 256 and (", "protocol number 256 greater than maximum 255"),
+        ("( and ip proto 256", "can't parse filter expression: syntax error"),
+        ("decnet host 64.1 and host ::g", "invalid DECnet address '64.1'"),
+    ] {
+        let own = build(text, &options(Dlt::EN10MB, true), &Table::default());
+        assert_eq!(own.unwrap_err().to_string(), error, "{text}");
+    }
+}
+
+#[test]
+fn names_that_are_not_text() {
+    let names = Table::new("10.0.0.1 h\u{fffd}", "", "");
+    let own = pcap::filter::compile(b"host h\xff", &options(Dlt::EN10MB, true), &names);
+    assert!(own.is_err(), "U+FFFD stands for no byte of a name");
 }
 
 #[test]
