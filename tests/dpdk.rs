@@ -5,9 +5,13 @@ mod dpdk {
     mod faults;
     mod filters;
     mod flow;
+    mod huge;
     mod live;
+    mod missing;
     mod ports;
     mod programs;
+    mod queues;
     pub mod setup;
+    mod taps;
     mod tcpdump;
 }

@@ -242,7 +242,8 @@ static int set_up_queues(struct ox_port *p, const struct rte_eth_dev_info *info,
 	int rc;
 
 	*step = "making the buffer pool";
-	p->pool = make_pool(p, (uint32_t)rx * p->queues + tx + 2 * OX_BURST + 4 * CACHE);
+	p->pool = make_pool(p, (uint32_t)rx * p->queues + (uint32_t)tx * tx_queues + 2 * OX_BURST +
+	    4 * CACHE);
 	if (p->pool == NULL)
 		return -rte_errno;
 	*step = "setting up a receive queue";
@@ -286,11 +287,13 @@ static void find_stamps(struct ox_port *p, const struct rte_eth_dev_info *info)
 static int start(struct ox_port *p, const struct ox_port_config *config,
     const struct rte_eth_dev_info *info, const char **step)
 {
-	uint16_t tx_queues = info->max_tx_queues > 0 ? 1 : 0;
+	uint16_t tx_queues;
 	int rc;
 
 	*step = "configuring the port";
 	p->queues = RTE_MIN(RTE_MAX(config->rx_queues, 1), RTE_MAX(info->max_rx_queues, 1));
+	/* One is used, but some drivers (net_tap) want as many of both. */
+	tx_queues = RTE_MIN(p->queues, info->max_tx_queues);
 	rc = configure(p, info, tx_queues);
 	if (rc == -EBUSY) {
 		*step = "joining the running port";
@@ -298,6 +301,10 @@ static int start(struct ox_port *p, const struct ox_port_config *config,
 	}
 	if (rc != 0)
 		return rc;
+	if (config->first_queue >= 0) {
+		*step = "choosing a queue of a port that the program does not run";
+		return -EINVAL;
+	}
 	rc = set_up_queues(p, info, config->descriptors, tx_queues, step);
 	if (rc != 0)
 		return rc;

@@ -23,7 +23,8 @@ pub enum Eal {
 enum State {
     Unknown,
     Starting,
-    Running(Eal),
+    /// With the number of forks before it was found running.
+    Running(Eal, u32),
     /// It cannot be tried again.
     Dead(Failure),
 }
@@ -45,6 +46,35 @@ pub enum Wanted<'a> {
     Secondary { prefix: &'a str },
 }
 
+/// Held while devices are plugged, configured, stopped and unplugged: DPDK keeps lists over all of
+/// them without locks of its own.
+pub struct Turn {
+    _turn: std::sync::MutexGuard<'static, ()>,
+}
+
+thread_local! {
+    static HAS_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Turn {
+    /// Waits for it; refused where this thread has it (drivers call `pcap_*` functions).
+    pub fn take() -> Result<Self, Failure> {
+        static TURN: Mutex<()> = Mutex::new(());
+        if HAS_TURN.get() {
+            return Err(Failure::new("a DPDK device cannot be opened while DPDK opens another"));
+        }
+        let turn = TURN.lock().unwrap_or_else(|e| e.into_inner());
+        HAS_TURN.set(true);
+        Ok(Self { _turn: turn })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        HAS_TURN.set(false);
+    }
+}
+
 /// The EAL, started now if need be. The caller says whether what runs suits it.
 pub fn ensure(wanted: &Wanted) -> Result<Eal, Failure> {
     if STARTING_HERE.get() {
@@ -53,7 +83,14 @@ pub fn ensure(wanted: &Wanted) -> Result<Eal, Failure> {
     let mut state = lock();
     loop {
         match &*state {
-            State::Running(eal) => return Ok(*eal),
+            // SAFETY: no conditions.
+            State::Running(_, forks) if *forks != unsafe { ffi::ox_fork_generation() } => {
+                return Err(Failure::new(
+                    "this process was forked from one that runs DPDK, which cannot be shared; \
+                     fork first, or exec",
+                ));
+            }
+            State::Running(eal, _) => return Ok(*eal),
             State::Dead(failure) => return Err(failure.clone()),
             State::Unknown => break,
             State::Starting => state = CHANGED.wait(state).unwrap_or_else(|e| e.into_inner()),
@@ -63,7 +100,8 @@ pub fn ensure(wanted: &Wanted) -> Result<Eal, Failure> {
     // No lock over DPDK's own code: it may call pcap_* functions.
     drop(state);
     let (next, result) = match start(wanted) {
-        Ok(eal) => (State::Running(eal), Ok(eal)),
+        // SAFETY: no conditions.
+        Ok(eal) => (State::Running(eal, unsafe { ffi::ox_fork_generation() }), Ok(eal)),
         Err(Refusal::Retry(failure)) => (State::Unknown, Err(failure)),
         Err(Refusal::Final(failure)) => (State::Dead(failure.clone()), Err(failure)),
     };
@@ -168,30 +206,59 @@ fn own_cpus() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
+/// What a port or two take, with room to spare; with less, memory without huge pages is better.
+const ENOUGH_HUGE_KILOBYTES: u64 = 64 * 1024;
+
+/// Whether huge pages are free, of all sizes together.
 fn free_huge_pages() -> bool {
     let Ok(sizes) = std::fs::read_dir("/sys/kernel/mm/hugepages") else { return false };
-    sizes.flatten().any(|size| {
-        let free = std::fs::read_to_string(size.path().join("free_hugepages"));
-        free.is_ok_and(|text| text.trim().parse::<u64>().is_ok_and(|n| n > 0))
-    })
+    let free = sizes.flatten().filter_map(|size| {
+        let name = size.file_name();
+        let kilobytes = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+        let pages = std::fs::read_to_string(size.path().join("free_hugepages")).ok()?;
+        kilobytes.parse::<u64>().ok()?.checked_mul(pages.trim().parse().ok()?)
+    });
+    free.fold(0, u64::saturating_add) >= ENOUGH_HUGE_KILOBYTES
 }
 
-/// `rte_eal_init` binds the thread that calls it to one CPU; so it is not the caller's.
-fn init_on_helper_thread(words: &[String]) -> Result<c_int, Failure> {
+/// Command lines; the EAL permutes their pointers and may keep some.
+static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+struct Line {
+    _words: Vec<CString>,
+    argv: Vec<*mut c_char>,
+}
+
+// SAFETY: the pointers are into `_words`, and only the EAL follows them.
+unsafe impl Send for Line {}
+
+/// Keeps a command line as long as the process lives.
+fn keep(words: &[String]) -> Result<(), Failure> {
     let words: Vec<CString> = words
         .iter()
         .map(|word| CString::new(word.as_str()))
         .collect::<Result<_, _>>()
         .map_err(|_| Failure::new("an EAL argument holds a NUL"))?;
-    let run = move || {
+    let mut argv: Vec<*mut c_char> = words.iter().map(|w| w.as_ptr().cast_mut()).collect();
+    argv.push(std::ptr::null_mut());
+    lines().push(Line { _words: words, argv });
+    Ok(())
+}
+
+fn lines() -> std::sync::MutexGuard<'static, Vec<Line>> {
+    LINES.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// `rte_eal_init` binds the thread that calls it to one CPU; so it is not the caller's.
+fn init_on_helper_thread(words: &[String]) -> Result<c_int, Failure> {
+    keep(words)?;
+    let run = || {
         STARTING_HERE.set(true);
-        // The EAL permutes the pointers and keeps them: they live as long as it does.
-        let words: &'static [CString] = Box::leak(words.into_boxed_slice());
-        let mut argv: Vec<*mut c_char> = words.iter().map(|w| w.as_ptr().cast_mut()).collect();
-        argv.push(std::ptr::null_mut());
-        let argv = Box::leak(argv.into_boxed_slice());
+        // One thread at a time starts the EAL: the last line is ours.
+        let argv = lines().last_mut().map(|line| (line.argv.len() - 1, line.argv.as_mut_ptr()));
+        let (argc, argv) = argv.unwrap_or((0, std::ptr::null_mut()));
         // SAFETY: a null-terminated vector of strings, all alive for ever.
-        unsafe { ffi::ox_eal_init((argv.len() - 1) as c_int, argv.as_mut_ptr()) }
+        unsafe { ffi::ox_eal_init(argc as c_int, argv) }
     };
     let thread = std::thread::Builder::new()
         .name("pcap-eal-init".into())
@@ -202,6 +269,13 @@ fn init_on_helper_thread(words: &[String]) -> Result<c_int, Failure> {
 
 fn explain(words: &[String], rc: c_int, log: &str) -> Failure {
     let mut failure = Failure::errno("DPDK's EAL did not start", rc, "");
+    if log.contains("Cannot get hugepage information") {
+        // EACCES, be it for want of the right or of the pages.
+        failure = Failure::new(
+            "DPDK's EAL did not start: it has no huge pages (reserve some with \
+             dpdk-hugepages.py --setup 256M, or give PCAPX_DPDK_EAL='--no-huge -m 512')",
+        );
+    }
     // Not the usage, which lacks the prefix.
     let told = |line: &&str| line.starts_with("EAL: ");
     let words_of_failure =

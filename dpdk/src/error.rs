@@ -56,7 +56,13 @@ impl Failure {
 /// something below failed.
 fn telling_line(log: &str) -> Option<&str> {
     let mut lines = log.lines().map(str::trim).filter(|line| line.contains(": "));
-    let general = ["Failed to attach device", "Driver cannot attach", "failed to initialize"];
+    let general = [
+        "Failed to attach device",
+        "Driver cannot attach",
+        "failed to initialize",
+        "TAP Unable to initialize",
+        "Unable to create TAP interface",
+    ];
     let tells = |line: &&str| !general.iter().any(|text| line.contains(text));
     lines.clone().rfind(tells).or_else(|| lines.next_back())
 }

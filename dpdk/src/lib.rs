@@ -10,6 +10,8 @@ mod eal;
 mod error;
 mod ffi;
 mod flow;
+#[cfg(test)]
+mod leaks;
 mod name;
 mod native;
 mod pdump;

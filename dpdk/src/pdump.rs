@@ -2,7 +2,7 @@
 //!
 //! This process becomes a secondary process of that program, for good.
 
-use crate::eal::{self, Eal, Wanted};
+use crate::eal::{self, Eal, Turn, Wanted};
 use crate::error::Failure;
 use crate::ffi::{self, OxPdump};
 use crate::port;
@@ -25,6 +25,7 @@ impl PdumpSource {
         })?;
         let prefix = if prefix.is_empty() { DEFAULT_PREFIX } else { prefix };
         attach(prefix)?;
+        let _turn = Turn::take()?;
         let port = find_port(port)?;
         let mark = ffi::log_mark();
         let mut raw = std::ptr::null_mut();
@@ -99,7 +100,7 @@ fn attach(prefix: &str) -> Result<(), Failure> {
     let Some((primary, lock)) = lock_holder(&config) else {
         return Err(Failure::no_device(format!(
             "no DPDK program with --file-prefix={prefix} runs ({} is not held; it must have been \
-             started with huge pages, without --in-memory and --no-shconf)",
+             started by the same user, with huge pages, without --in-memory and --no-shconf)",
             config.display()
         )));
     };

@@ -1,6 +1,6 @@
 //! Sources on ports: `dpdk:…`.
 
-use crate::eal::{self, Eal, Wanted};
+use crate::eal::{self, Eal, Turn, Wanted};
 use crate::error::{Failure, PCAP_WARNING, PCAP_WARNING_PROMISC_NOTSUP};
 use crate::ffi::{self, OxPort, PortConfig, PortFacts};
 use crate::flow::{self, Offload};
@@ -60,6 +60,8 @@ pub struct PortSource {
     offload: Offload,
     plugged: Option<Plugged>,
     claim: Option<Claim>,
+    /// Before it was opened.
+    forks: u32,
 }
 
 /// A warning that goes with an opened source.
@@ -78,6 +80,7 @@ impl PortSource {
             }
             Eal::Ours | Eal::Adopted => {}
         }
+        let _turn = Turn::take()?;
         let (port, plugged) = find(&target)?;
         let claim = Claim::new(port)?;
         let only = match &target {
@@ -93,7 +96,9 @@ impl PortSource {
         };
         let wanted = flow::wanted()?;
         let raw = open_port(name, &request)?;
-        let mut source = Self { raw, offload: Offload::Off, plugged, claim: Some(claim) };
+        // SAFETY: no conditions.
+        let forks = unsafe { ffi::ox_fork_generation() };
+        let mut source = Self { raw, offload: Offload::Off, plugged, claim: Some(claim), forks };
         if wanted {
             source.offload = source.prepare_offload(port)?;
         }
@@ -134,6 +139,12 @@ impl PortSource {
             return Some((PCAP_WARNING_PROMISC_NOTSUP, text));
         }
         None
+    }
+
+    /// For tests.
+    #[cfg(test)]
+    pub fn raw(&self) -> *const OxPort {
+        self.raw.as_ptr()
     }
 
     /// One burst; `packets` has room for [`ffi::BURST`].
@@ -190,6 +201,14 @@ impl PortSource {
 
 impl Drop for PortSource {
     fn drop(&mut self) {
+        // SAFETY: no conditions.
+        let forked = unsafe { ffi::ox_fork_generation() } != self.forks;
+        if forked {
+            // Locks may be held for ever by threads that are not in this process.
+            std::mem::forget(self.claim.take());
+        }
+        // A failing open has it already.
+        let _turn = if forked { None } else { Turn::take().ok() };
         // Before the port stops.
         self.offload = Offload::Off;
         // The pool can be freed only when the unplugged device has given its buffers back.
@@ -223,7 +242,13 @@ fn open_port(name: &str, request: &PortConfig) -> Result<NonNull<OxPort>, Failur
     NonNull::new(raw).filter(|_| rc == 0).ok_or_else(|| {
         // SAFETY: the shim sets it to string constants.
         let step = unsafe { CStr::from_ptr(step) }.to_string_lossy();
-        Failure::errno(&format!("dpdk:{name}: {step}"), rc, &ffi::log_since(mark))
+        let mut failure =
+            Failure::errno(&format!("dpdk:{name}: {step}"), rc, &ffi::log_since(mark));
+        if -rc == libc::ENOMEM {
+            let hint = "; give DPDK more memory (PCAPX_DPDK_EAL='-m MEGABYTES', more huge pages)";
+            failure.text.push_str(hint);
+        }
+        failure
     })
 }
 

@@ -1,6 +1,10 @@
 //! What goes wrong, in a process of its own where the EAL's state matters.
 
-use super::setup::{plugin_dir, refused};
+use super::huge::HugePages;
+use super::setup::{TempFile, config, plugin_dir, refused};
+use super::tcpdump::{interrupt, listening_with};
+use pcap::capture::open;
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// Runs one of this program's ignored tests in a process of its own.
@@ -134,6 +138,134 @@ fn child_affinity_and_threads() {
     assert_eq!(names, ["eal-intr-thread"]);
 }
 
+/// The EAL, or a port, has not enough memory.
+#[test]
+fn out_of_memory() {
+    if plugin_dir().is_none() {
+        return;
+    }
+    let little = "--no-huge -m 4 --no-pci --no-shconf";
+    quiet_success(&child("child_little_memory", &[("PCAPX_DPDK_EAL", little)]));
+    let absurd = "--no-huge -m 99999999 --no-pci --no-shconf";
+    quiet_success(&child("child_absurd_memory", &[("PCAPX_DPDK_EAL", absurd)]));
+}
+
+#[test]
+#[ignore = "run by out_of_memory"]
+fn child_little_memory() {
+    plugin_dir().unwrap();
+    for _ in 0..3 {
+        let error = refused("dpdk:net_null0");
+        assert!(error.message.contains("buffer pool: Cannot allocate memory"), "{error}");
+        assert!(error.message.contains("give DPDK more memory"), "{error}");
+    }
+}
+
+#[test]
+#[ignore = "run by out_of_memory"]
+fn child_absurd_memory() {
+    plugin_dir().unwrap();
+    // The second time by memory: the EAL cannot be started again.
+    for _ in 0..2 {
+        let error = refused("dpdk:net_null0");
+        assert!(error.message.contains("EAL did not start: Cannot allocate memory"), "{error}");
+    }
+}
+
+#[test]
+fn without_huge_pages() {
+    if plugin_dir().is_none() {
+        return;
+    }
+    let Some(_pages) = HugePages::none() else { return };
+    quiet_success(&child("child_plain_memory", &[]));
+    quiet_success(&child("child_wants_huge_pages", &[("PCAPX_DPDK_EAL", "--in-memory")]));
+}
+
+#[test]
+fn with_huge_pages() {
+    if plugin_dir().is_none() {
+        return;
+    }
+    if super::huge::free() == 0 {
+        // Too few for a port.
+        let Some(_pages) = HugePages::at_least(2) else { return };
+        quiet_success(&child("child_plain_memory", &[]));
+    }
+    let Some(_pages) = HugePages::at_least(128) else { return };
+    quiet_success(&child("child_huge_memory", &[]));
+}
+
+/// Kilobytes of huge pages this process has.
+fn huge_kilobytes() -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+    let lines = maps.lines().filter(|line| line.contains("_Hugetlb:"));
+    lines.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()).sum()
+}
+
+fn receives() {
+    let mut port = super::setup::opened("dpdk:net_null0");
+    port.fill().unwrap();
+    assert!(port.next_packet().is_some());
+}
+
+#[test]
+#[ignore = "run by without_huge_pages"]
+fn child_plain_memory() {
+    plugin_dir().unwrap();
+    receives();
+    assert_eq!(huge_kilobytes(), 0);
+}
+
+#[test]
+#[ignore = "run by with_huge_pages"]
+fn child_huge_memory() {
+    plugin_dir().unwrap();
+    receives();
+    assert!(huge_kilobytes() > 0);
+}
+
+#[test]
+#[ignore = "run by without_huge_pages"]
+fn child_wants_huge_pages() {
+    plugin_dir().unwrap();
+    let error = refused("dpdk:net_null0");
+    assert!(error.status == -1 && error.message.contains("it has no huge pages"), "{error}");
+}
+
+/// Two processes with DPDK of their own; only a file prefix that both insist on is in the way.
+#[test]
+fn two_processes() {
+    if super::setup::library_dir().is_none() {
+        return;
+    }
+    let prefix = format!("oxd{}two", std::process::id());
+    let same = format!("--no-huge -m 64 --no-pci --file-prefix={prefix}");
+    let same = [("PCAPX_DPDK_EAL", same.as_str())];
+    let out = TempFile::new("two.pcap");
+    let first = listening_with(None, "dpdk:net_ring0", "", &out, &same);
+    quiet_success(&child("child_second", &same));
+    quiet_success(&child("child_plain_memory_or_not", &[]));
+    interrupt(first);
+    let runtime = Path::new("/var/run/dpdk").join(prefix);
+    let _ = std::fs::remove_dir_all(runtime);
+}
+
+#[test]
+#[ignore = "run by two_processes"]
+fn child_second() {
+    plugin_dir().unwrap();
+    let error = refused("dpdk:net_null0");
+    assert!(error.message.contains("Is another primary process running?"), "{error}");
+}
+
+#[test]
+#[ignore = "run by two_processes"]
+fn child_plain_memory_or_not() {
+    plugin_dir().unwrap();
+    receives();
+}
+
 #[test]
 fn a_forked_child_is_refused() {
     if plugin_dir().is_none() {
@@ -151,9 +283,11 @@ fn child_fork() {
     // SAFETY: the child calls this library and _exit only.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
+        let opened = config("dpdk:net_null1");
         let refused = port.fill().is_err_and(|e| e.message.contains("fork"))
             && port.inject(&[0; 60]).is_err()
-            && port.stats().is_err();
+            && port.stats().is_err()
+            && open(&opened).is_err_and(|e| e.message.contains("forked"));
         drop(port);
         // SAFETY: ends the child without its parent's exit handlers.
         unsafe { libc::_exit(if refused { 0 } else { 1 }) };

@@ -1,5 +1,5 @@
 /*
- * A program that runs DPDK itself: port 0 started, port 1 left alone. Opens both through libpcap,
+ * A program that runs DPDK itself: ports 0 and 2 started, port 1 left alone. Opens them through libpcap,
  * the second one again and again, and checks what it gets. Prints "ok".
  */
 #include <stdio.h>
@@ -20,16 +20,19 @@
 		} \
 	} while (0)
 
-static void start_port(uint16_t port)
+static void start_port(uint16_t port, uint16_t queues)
 {
 	struct rte_eth_conf conf;
-	struct rte_mempool *pool = rte_pktmbuf_pool_create("own", 4095, 0, 0,
-	    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	static struct rte_mempool *pool;
 
+	if (pool == NULL)
+		pool = rte_pktmbuf_pool_create("own", 4095, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+		    SOCKET_ID_ANY);
 	memset(&conf, 0, sizeof(conf));
 	CHECK(pool != NULL);
-	CHECK(rte_eth_dev_configure(port, 1, 1, &conf) == 0);
-	CHECK(rte_eth_rx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL, pool) == 0);
+	CHECK(rte_eth_dev_configure(port, queues, 1, &conf) == 0);
+	for (uint16_t q = 0; q < queues; q++)
+		CHECK(rte_eth_rx_queue_setup(port, q, 256, SOCKET_ID_ANY, NULL, pool) == 0);
 	CHECK(rte_eth_tx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL) == 0);
 	CHECK(rte_eth_dev_start(port) == 0);
 }
@@ -56,9 +59,32 @@ static void read_one(pcap_t *p, unsigned int len)
 
 static void count(unsigned char *user, const struct pcap_pkthdr *header, const unsigned char *bytes)
 {
-	(void)user;
 	(void)header;
 	(void)bytes;
+	if (user != NULL)
+		++*(unsigned int *)user;
+}
+
+/* A running port of two queues, a file each: 225 packets in the first, 2 in the second. */
+static void one_queue(uint16_t port)
+{
+	char name[16];
+	unsigned int packets = 0;
+	int status;
+
+	snprintf(name, sizeof(name), "dpdk:%u@1", port);
+	pcap_t *p = activated(name, &status);
+	CHECK(status == PCAP_WARNING && strstr(pcap_geterr(p), "taken from queue 1") != NULL);
+	while (pcap_dispatch(p, -1, count, (unsigned char *)&packets) > 0)
+		;
+	CHECK(packets == 2);
+	pcap_close(p);
+	/* The other one's were left to the program. */
+	struct rte_mbuf *burst[32];
+	uint16_t n;
+	for (packets = 0; (n = rte_eth_rx_burst(port, 0, burst, 32)) > 0; packets += n)
+		rte_pktmbuf_free_bulk(burst, n);
+	CHECK(packets == 225);
 }
 
 int main(int argc, char **argv)
@@ -67,7 +93,9 @@ int main(int argc, char **argv)
 	int status;
 
 	CHECK(rte_eal_init(argc, argv) > 0);
-	start_port(0);
+	start_port(0, 1);
+	start_port(2, 2);
+	one_queue(2);
 
 	/* Running: joined, left as it is, not for sending. */
 	pcap_t *p = activated("dpdk:0", &status);
@@ -112,12 +140,16 @@ int main(int argc, char **argv)
 	pcap_if_t *devices;
 	CHECK(pcap_findalldevs_ex("dpdk://", NULL, &devices, error) == 0);
 	CHECK(strcmp(devices->name, "dpdk:0") == 0 && strcmp(devices->next->name, "dpdk:1") == 0);
-	CHECK(strstr(devices->description, "net_null0") != NULL && devices->next->next == NULL);
+	CHECK(strstr(devices->description, "net_null0") != NULL);
+	CHECK(strcmp(devices->next->next->name, "dpdk:2") == 0 && devices->next->next->next == NULL);
 	pcap_freealldevs(devices);
 
-	/* A queue that the program does not have, and a tap, which needs its own process. */
+	/* A queue that the program does not have or does not run, and a tap, which needs its own process. */
 	p = activated("dpdk:0@3", &status);
 	CHECK(status < 0);
+	pcap_close(p);
+	p = activated("dpdk:1@0", &status);
+	CHECK(status < 0 && strstr(pcap_geterr(p), "that the program does not run") != NULL);
 	pcap_close(p);
 	p = activated("dpdk-pdump:nosuch/0", &status);
 	CHECK(status < 0);

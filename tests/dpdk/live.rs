@@ -37,7 +37,7 @@ impl Drop for Namespace {
 }
 
 /// Frames no kernel sends by itself.
-fn frames(mark: u8) -> Vec<Vec<u8>> {
+pub fn frames(mark: u8) -> Vec<Vec<u8>> {
     (0..200u16)
         .map(|n| {
             let mut frame = vec![0u8; 60 + usize::from(n) * 7];
@@ -51,7 +51,7 @@ fn frames(mark: u8) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn kernel_config(interface: &str) -> Config {
+pub fn kernel_config(interface: &str) -> Config {
     Config { immediate: true, ..config(interface) }
 }
 

@@ -132,6 +132,27 @@ fn opened_and_closed_two_hundred_times() {
     }
 }
 
+/// DPDK's lists of devices are not locked by DPDK.
+#[test]
+fn opened_and_closed_by_many_threads() {
+    if plugin_dir().is_none() {
+        return;
+    }
+    std::thread::scope(|scope| {
+        for n in 20..26 {
+            scope.spawn(move || {
+                for round in 0..50 {
+                    let kind = if (n + round) % 2 == 0 { "null" } else { "ring" };
+                    let mut port = opened(&format!("dpdk:net_{kind}{n}"));
+                    port.inject(&[3; 60]).unwrap();
+                    assert_eq!(port.fill().unwrap(), Fill::Ready);
+                    assert!(port.next_packet().is_some());
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn timeouts_and_nonblocking() {
     if plugin_dir().is_none() {
