@@ -172,13 +172,16 @@ fn child_absurd_memory() {
     }
 }
 
+/// Nothing said to the EAL.
+const DEFAULTS: [(&str, &str); 1] = [("PCAPX_DPDK_EAL", "")];
+
 #[test]
 fn without_huge_pages() {
     if plugin_dir().is_none() {
         return;
     }
     let Some(_pages) = HugePages::none() else { return };
-    quiet_success(&child("child_plain_memory", &[]));
+    quiet_success(&child("child_plain_memory", &DEFAULTS));
     quiet_success(&child("child_wants_huge_pages", &[("PCAPX_DPDK_EAL", "--in-memory")]));
 }
 
@@ -190,10 +193,10 @@ fn with_huge_pages() {
     if super::huge::free() == 0 {
         // Too few for a port.
         let Some(_pages) = HugePages::at_least(2) else { return };
-        quiet_success(&child("child_plain_memory", &[]));
+        quiet_success(&child("child_plain_memory", &DEFAULTS));
     }
     let Some(_pages) = HugePages::at_least(128) else { return };
-    quiet_success(&child("child_huge_memory", &[]));
+    quiet_success(&child("child_huge_memory", &DEFAULTS));
 }
 
 /// Kilobytes of huge pages this process has.

@@ -19,7 +19,13 @@ pub fn plugin_dir() -> Option<&'static Path> {
             return None;
         }
         // SAFETY: set once, before any test of this program reads or sets variables.
-        unsafe { std::env::set_var("PCAP_PLUGIN_DIR", &dir) };
+        unsafe {
+            std::env::set_var("PCAP_PLUGIN_DIR", &dir);
+            // What it would be without huge pages, which some tests make and take away.
+            if std::env::var_os("PCAPX_DPDK_EAL").is_none() {
+                std::env::set_var("PCAPX_DPDK_EAL", "--no-huge --no-shconf -m 512");
+            }
+        }
         Some(dir)
     })
     .as_deref()

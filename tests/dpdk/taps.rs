@@ -2,7 +2,7 @@
 
 use super::huge::HugePages;
 use super::setup::{TempFile, library_dir};
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,17 @@ impl Testpmd {
             .unwrap()
     }
 
+    /// A tap that is there: killed while it attaches, it would leave DPDK's locks taken.
+    fn listening(&self, filter: &str, count: u32) -> Child {
+        let mut child = self.tapping(filter, count, &[]);
+        let mut line = String::new();
+        let mut stderr = std::io::BufReader::with_capacity(1, child.stderr.as_mut().unwrap());
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.contains("listening on"), "{line}");
+        std::thread::sleep(Duration::from_millis(200));
+        child
+    }
+
     fn alive(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()
     }
@@ -102,40 +113,39 @@ fn taps_on_testpmd() {
         return;
     }
     let Some(mut testpmd) = Testpmd::start() else { return };
-    let said = testpmd.tap("", 500, 10);
+    let said = testpmd.tap("", 500, 30);
     assert!(said.contains("500 packets captured"), "{said}");
     // The filter runs in testpmd: nothing matches, then everything.
-    let said = testpmd.tap("tcp port 80", 1, 2);
-    assert!(said.contains("\n0 packets captured") && said.contains("0 packets dropped"), "{said}");
-    let said = testpmd.tap("len = 128", 500, 10);
+    let none = testpmd.listening("tcp port 80", 1);
+    std::thread::sleep(Duration::from_secs(1));
+    let said = finished(none, Instant::now());
+    assert!(said.starts_with("0 packets captured") && said.contains("0 packets dropped"), "{said}");
+    let said = testpmd.tap("len = 128", 500, 30);
     assert!(said.contains("500 packets captured"), "{said}");
     // Pools whose driver has another place in this process' table are noticed; above they were
     // put in order by loading what testpmd is linked with.
     let mixed =
         testpmd.tapping("", 10, &[("PCAPX_DPDK_POOL_DRIVERS", "librte_mempool_stack.so.23")]);
-    let said = finished(mixed, Instant::now() + Duration::from_secs(5));
+    let said = finished(mixed, Instant::now() + Duration::from_secs(30));
     assert!(said.contains("has other mempool drivers, in another order"), "{said}");
     assert!(said.contains("PCAPX_DPDK_POOL_DRIVERS"), "{said}");
     // One tap a port.
-    let mut first = testpmd.tapping("greater 1000", 1, &[]);
-    std::thread::sleep(Duration::from_secs(1));
-    let said = testpmd.tap("", 1, 5);
+    let mut first = testpmd.listening("greater 1000", 1);
+    let said = testpmd.tap("", 1, 30);
     assert!(said.contains("tapped by another process"), "{said}");
     assert!(first.try_wait().unwrap().is_none());
     finished(first, Instant::now());
     // A tap that is killed does not keep the next one out, nor bring testpmd down.
-    let mut killed = testpmd.tapping("", 1_000_000_000, &[]);
-    std::thread::sleep(Duration::from_secs(2));
+    let mut killed = testpmd.listening("", 1_000_000_000);
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let said = testpmd.tap("", 500, 10);
+    let said = testpmd.tap("", 500, 30);
     assert!(said.contains("500 packets captured"), "{said}");
     assert!(testpmd.alive());
     // The program dies: the tap says so and ends.
-    let tap = testpmd.tapping("tcp port 80", 1, &[]);
-    std::thread::sleep(Duration::from_secs(2));
+    let tap = testpmd.listening("tcp port 80", 1);
     testpmd.process.kill().unwrap();
     testpmd.process.wait().unwrap();
-    let said = finished(tap, Instant::now() + Duration::from_secs(10));
+    let said = finished(tap, Instant::now() + Duration::from_secs(30));
     assert!(said.contains("has ended"), "{said}");
 }
