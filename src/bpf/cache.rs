@@ -1,21 +1,16 @@
-//! Native code for programs that come anew with every packet, as `pcap_offline_filter` gets them.
+//! Programs that come anew with every packet, as `pcap_offline_filter` gets them.
 
-use super::filter::runs_before_compiling;
-use super::jit::GuardedCode;
+use super::jit::{self, Upkeep};
 use super::{Aux, Insn, check, interpret};
-use std::cell::RefCell;
-
-/// Programs that a thread may alternate between; a power of two.
-const ENTRIES: usize = 8;
 
 /// Longest program that is compiled.
 const MAX_LEN: usize = 4096;
 
-thread_local! {
-    static CACHE: RefCell<[Entry; ENTRIES]> = const {
-        RefCell::new([const { Entry::EMPTY }; ENTRIES])
-    };
-}
+/// Interpreted runs after which a program is compiled.
+///
+/// Compiling costs what about 1,000 runs cost (benches/bpf.rs). A program that ends right behind it
+/// has paid in vain, which is at most a sixteenth of its time.
+const RUNS_BEFORE_COMPILING: u32 = 16_000;
 
 /// Runs a program that the caller owns and may change or free between two runs, without
 /// ancillary data.
@@ -24,64 +19,31 @@ thread_local! {
 /// it executes with the caller's: what runs is always what `insns` say now.
 pub fn run_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> u32 {
     try_cached(insns, packet, wirelen).unwrap_or_else(|| {
-        let address = insns.as_ptr().addr();
-        let _ = CACHE.try_with(|cache| {
-            if let Ok(mut entries) = cache.try_borrow_mut() {
-                entries[slot(address)].note(address, insns);
-            }
-        });
-        interpret(insns, packet, wirelen, &Aux::NONE)
+        jit::compile(insns, insns.len() <= MAX_LEN && check(insns).is_ok());
+        let verdict = jit::run_known_anywhere(insns, packet, wirelen);
+        verdict.unwrap_or_else(|| interpret(insns, packet, wirelen, &Aux::NONE))
     })
 }
 
-/// The part of [`run_cached`] that is sure not to panic: `None` unless there is native code for
-/// just this program.
-#[inline]
+/// The part of [`run_cached`] that is sure not to panic: `None` for a program that is ready to be
+/// compiled.
 pub fn try_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
-    let address = insns.as_ptr().addr();
-    // Not available at the end of a thread, nor to a signal handler that came in between.
-    let cached = CACHE.try_with(|cache| {
-        let entries = cache.try_borrow().ok()?;
-        let entry = &entries[slot(address)];
-        let code = entry.code.as_ref().filter(|_| entry.address == address)?;
-        code.run(insns, packet, wirelen)
-    });
-    cached.ok().flatten()
-}
-
-fn slot(address: usize) -> usize {
-    (address / 16) % ENTRIES
-}
-
-struct Entry {
-    /// Where the caller's instructions are.
-    address: usize,
-    len: usize,
-    /// Runs left before it is compiled.
-    runs_left: u32,
-    code: Option<GuardedCode>,
-}
-
-impl Entry {
-    const EMPTY: Self = Self { address: 0, len: 0, runs_left: 0, code: None };
-
-    /// Counts a run that was not native.
-    #[inline(never)]
-    fn note(&mut self, address: usize, insns: &[Insn]) {
-        let is_known = (self.address, self.len) == (address, insns.len());
-        if !is_known || self.code.is_some() {
-            let runs_left = runs_before_compiling(insns.len());
-            *self = Self { address, len: insns.len(), runs_left, code: None };
+    match jit::upkeep(insns) {
+        Upkeep::None => (),
+        // The longer a program, the longer it takes to compile.
+        Upkeep::Remember => {
+            jit::remember(insns, RUNS_BEFORE_COMPILING + 8 * insns.len().min(MAX_LEN) as u32);
         }
-        self.runs_left = self.runs_left.saturating_sub(1);
-        if self.runs_left == 0 {
-            // Where there is no code to be had, the count starts again.
-            self.runs_left = u32::MAX;
-            if insns.len() <= MAX_LEN && check(insns).is_ok() {
-                self.code = GuardedCode::compile(insns);
-            }
-        }
+        Upkeep::Compile => return None,
     }
+    let verdict = jit::run_known_anywhere(insns, packet, wirelen);
+    // Not available at the end of a thread, nor to a signal handler that came in between.
+    Some(verdict.unwrap_or_else(|| interpret(insns, packet, wirelen, &Aux::NONE)))
+}
+
+/// Whether this thread runs a program as native code.
+pub fn is_cached_native(insns: &[Insn]) -> bool {
+    jit::is_native(insns)
 }
 
 #[cfg(test)]
@@ -96,6 +58,15 @@ mod tests {
         verdict
     }
 
+    /// Runs a program until it is compiled, where that can be.
+    fn warm_up(insns: &[Insn]) {
+        for _ in 0..2 * RUNS_BEFORE_COMPILING {
+            run_cached(insns, &[], 0);
+        }
+        let jit = cfg!(target_arch = "x86_64") && std::env::var_os("PCAPX_JIT").is_none();
+        assert_eq!(is_cached_native(insns), jit);
+    }
+
     #[test]
     fn a_changed_program_is_never_run_stale() {
         let mut insns = [
@@ -105,16 +76,68 @@ mod tests {
             Insn::stmt(0x06, 2),
         ];
         for round in 0..20 {
-            for _ in 0..round * 97 {
-                insns[1].k = 7;
-                assert_eq!((run(&insns, &[7], 1), run(&insns, &[8], 1)), (1, 2));
+            insns[1].k = 7;
+            if round % 4 != 0 {
+                warm_up(&insns);
             }
+            assert_eq!((run(&insns, &[7], 1), run(&insns, &[8], 1)), (1, 2));
             insns[1].k = 8;
             assert_eq!((run(&insns, &[7], 1), run(&insns, &[8], 1)), (2, 1));
             insns[2].k = round;
             assert_eq!(run(&insns, &[8], 1), round);
             insns[2].k = 1;
             assert_eq!(run(&insns[3..], &[8], 1), 2);
+        }
+    }
+
+    /// More programs than there is room for, taking turns, in one allocation.
+    #[test]
+    fn many_programs_take_turns() {
+        let mut insns = Vec::new();
+        for k in 0..200 {
+            insns.extend([Insn::stmt(0x30, 0), Insn::jump(0x15, k, 0, 1)]);
+            insns.extend([Insn::stmt(0x06, k + 1), Insn::stmt(0x06, 0)]);
+        }
+        for stride in [1, 2, 40] {
+            let programs: Vec<_> = insns.chunks(4 * stride).map(|chunk| &chunk[..4]).collect();
+            for round in 0..30_000usize {
+                let packet = [(round / 7 * stride) as u8];
+                let program = programs[round % programs.len()];
+                let expected = interpret(program, &packet, 1, &Aux::NONE);
+                assert_eq!(run_cached(program, &packet, 1), expected);
+            }
+        }
+    }
+
+    /// A thread that ends frees its code, and one that comes later starts anew.
+    #[test]
+    fn threads_come_and_go() {
+        let insns = [Insn::stmt(0x30, 0), Insn::stmt(0x16, 0)];
+        for _ in 0..8 {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert!(!is_cached_native(&insns));
+                    warm_up(&insns);
+                    assert_eq!(run_cached(&insns, &[9], 1), 9);
+                });
+            });
+        }
+    }
+
+    /// Every instruction that is executed is compared, whichever it is.
+    #[test]
+    fn any_changed_instruction_is_noticed() {
+        for len in 1..9 {
+            let mut insns: Vec<_> = (1..len).map(|k| Insn::stmt(0x04, 1 << k)).collect();
+            insns.push(Insn::stmt(0x16, 0));
+            for at in 0..insns.len() {
+                warm_up(&insns);
+                let before = insns[at];
+                insns[at] = Insn::stmt(0x06, 77);
+                assert_eq!(run(&insns, &[], 0), interpret(&insns, &[], 0, &Aux::NONE));
+                insns[at] = before;
+                assert_eq!(run(&insns, &[], 0), interpret(&insns, &[], 0, &Aux::NONE));
+            }
         }
     }
 }

@@ -1,265 +1,286 @@
 //! Programs decoded once for a fast interpreter.
 //!
-//! Every instruction becomes one [`Op`] at the same position, so jumps stay as they are. Common
-//! runs of instructions (a load and a conditional jump, two comparisons, a header length with what
-//! it is for) become one operation that does all of it and skips the rest of the run, which stays
-//! where it was for those who jump to it.
+//! Every instruction becomes an operation that knows its successors by reference, so that going on
+//! is one load, without a position to compute and to check. Common runs of instructions (a load
+//! and a conditional jump, a header length with what it is for) become one operation; those who
+//! jump into a run find its instructions as operations, too. What is not common is left to the
+//! interpreter for instructions as they are, from there on.
 
-use super::interpreter::{LOOP_FUEL, arithmetic, byte, choose, half, indexed, jump, word};
-use super::{Aux, Insn, InvalidProgram, check, op};
+use super::interpreter::{Place, byte, continue_from, half, header_len, indexed, or_reject, word};
+use super::{Aux, Insn, InvalidProgram, aux, check, op};
+use std::hint::black_box;
+use std::sync::Arc;
+
+/// Longest program that is decoded; longer ones run as they are.
+const MAX_LEN: usize = 4096;
 
 /// A decoded program. Made of strictly valid programs only.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    ops: Box<[Op]>,
-    /// Whether any scratch word is ever written; if not, all are 0.
-    uses_scratch: bool,
+    first: Next,
+    /// For each instruction its operation, to be freed in this order: the other way round the
+    /// first would free the second, this the third and so on, recursively.
+    _all: Box<[Next]>,
 }
 
-/// One decoded operation.
-#[derive(Clone, Copy, Debug)]
-struct Op {
-    kind: Kind,
-    jt: u8,
-    jf: u8,
-    /// Of the second jump in a pair, where the first falls through.
-    jt2: u8,
-    jf2: u8,
-    /// Offset of the indirect load in a run of three.
-    offset: u16,
-    /// The load's offset, or the only operand.
+type Next = Arc<Op>;
+
+/// Fields of an operation without a test.
+#[derive(Debug)]
+struct Step {
     k: u32,
-    /// Second operand of a fused operation: what the last jump compares with.
-    c: u32,
+    next: Next,
 }
 
-const _: () = assert!(size_of::<Op>() == 16);
+/// Fields of an operation that ends with a test.
+#[derive(Debug)]
+struct Test {
+    /// Offset of the load at a constant offset before a mask, or of the indirect load behind a
+    /// header length.
+    offset: u16,
+    /// Offset of any other load; the mask; the first of two constants.
+    k: u32,
+    /// What the test compares with.
+    c: u32,
+    taken: Next,
+    not_taken: Next,
+}
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    LdWAbs,
-    LdHAbs,
-    LdBAbs,
-    /// Absolute load that no packet satisfies: of ancillary data.
-    LdAux,
-    LdWInd,
-    LdHInd,
-    LdBInd,
-    LdImm,
-    LdLen,
-    LdMem,
-    LdxImm,
-    LdxLen,
-    LdxMem,
-    LdxMsh,
-    St,
-    Stx,
-    Tax,
-    Txa,
-    AndK,
-    AddK,
-    /// Other ALU operations; the code is in `c`.
-    Alu,
-    Ja,
-    JeqK,
-    JgtK,
-    JgeK,
-    JsetK,
-    JeqX,
-    JgtX,
-    JgeX,
-    JsetX,
-    RetK,
-    RetA,
-    LdWAbsJeqK,
-    LdHAbsJeqK,
-    LdBAbsJeqK,
-    LdHAbsJsetK,
-    LdHIndJeqK,
-    AndKJeqK,
-    /// Two comparisons, the first of which falls through to the second.
-    JeqKJeqK,
-    /// A header's length, a half word behind the header, a comparison.
-    LdxMshLdHIndJeqK,
+#[derive(Debug)]
+enum Op {
+    RetK(u32),
+    LdWAbs(Step),
+    LdHAbs(Step),
+    LdBAbs(Step),
+    LdWInd(Step),
+    LdHInd(Step),
+    LdBInd(Step),
+    LdxImm(Step),
+    LdxMsh(Step),
+    AndK(Step),
+    JeqK(Test),
+    /// Equal to one of two.
+    JeqEitherK(Test),
+    JgtK(Test),
+    JgeK(Test),
+    JsetK(Test),
+    LdWAbsJeqK(Test),
+    LdHAbsJeqK(Test),
+    LdBAbsJeqK(Test),
+    LdHAbsJsetK(Test),
+    LdHIndJeqK(Test),
+    LdHIndJgeK(Test),
+    AndKJeqK(Test),
+    LdWAbsAndKJeqK(Test),
+    LdxMshLdHIndJeqK(Test),
+    LdxMshLdBIndJsetK(Test),
+    /// The other interpreter goes on at this instruction.
+    Other(usize),
 }
 
 impl Decoded {
     /// Decodes a program that [`check`] takes.
     pub(super) fn new(insns: &[Insn]) -> Result<Self, InvalidProgram> {
         check(insns)?;
-        let ops = (0..insns.len()).map(|index| decode(&insns[index..])).collect();
-        let uses_scratch = insns.iter().any(|insn| [op::ST, op::STX].contains(&insn.code));
-        Ok(Self { ops, uses_scratch })
-    }
-
-    /// Runs the program: see [`interpret`](super::interpret).
-    #[inline]
-    pub(super) fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        if self.uses_scratch {
-            self.execute::<{ op::MEMWORDS }>(packet, wirelen, aux)
-        } else {
-            self.execute::<0>(packet, wirelen, aux)
+        if insns.len() > MAX_LEN {
+            return Ok(Self { first: Arc::new(Op::Other(0)), _all: Box::default() });
         }
+        // From the end, so that successors are there.
+        let mut ops: Vec<Next> = Vec::with_capacity(insns.len());
+        for pc in (0..insns.len()).rev() {
+            let op = decode(&insns[pc..], pc, &ops);
+            ops.push(op);
+        }
+        ops.reverse();
+        Ok(Self { first: ops[0].clone(), _all: ops.into() })
     }
 
-    // One function for each: inlined together they run out of registers.
+    /// Runs the program, which was made from `insns`: see [`interpret`](super::interpret).
     #[inline(never)]
-    fn execute<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        self.verdict::<WORDS>(packet, wirelen, aux).unwrap_or(0)
-    }
-
-    /// `None` is a reject by fault.
-    #[inline(always)]
-    fn verdict<const WORDS: usize>(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> Option<u32> {
+    pub(super) fn run(&self, insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         let (mut a, mut x) = (0u32, 0u32);
-        let mut scratch = [0u32; WORDS];
-        let mut fuel = LOOP_FUEL;
-        let mut pc = 0usize;
+        let mut op: &Op = &self.first;
+        macro_rules! load {
+            ($load:ident, $offset:expr) => {
+                or_reject!($load(packet, $offset as usize))
+            };
+        }
+        macro_rules! load_at_x {
+            ($load:ident, $k:expr) => {
+                load!($load, or_reject!(indexed(x, $k)))
+            };
+        }
+        // A real branch: see `interpreter::choose`.
+        macro_rules! test {
+            ($test:ident, $taken:expr) => {
+                op = if $taken {
+                    &$test.taken
+                } else {
+                    black_box(());
+                    &$test.not_taken
+                }
+            };
+        }
+        macro_rules! load_and_test {
+            ($test:ident, $value:expr, $condition:expr) => {{
+                a = $value;
+                test!($test, $condition(a, $test.c));
+            }};
+        }
+        let equal = |a, c| a == c;
+        let at_least = |a, c| a >= c;
+        let any = |a, c| a & c != 0;
         loop {
-            let Op { kind, jt, jf, jt2, jf2, offset, k, c } = *self.ops.get(pc)?;
-            pc += 1;
-            let branch = |taken: bool| choose(taken, jt, jf);
-            let fused = |taken: bool| 1 + branch(taken);
-            match kind {
-                Kind::LdWAbs => a = word(packet, k as usize)?,
-                Kind::LdHAbs => a = half(packet, k as usize)?,
-                Kind::LdBAbs => a = byte(packet, k as usize)?,
-                Kind::LdAux => a = aux.load(k)?,
-                Kind::LdWInd => a = word(packet, indexed(x, k)?)?,
-                Kind::LdHInd => a = half(packet, indexed(x, k)?)?,
-                Kind::LdBInd => a = byte(packet, indexed(x, k)?)?,
-                Kind::LdImm => a = k,
-                Kind::LdLen => a = wirelen,
-                Kind::LdMem => a = scratch.get(k as usize).copied().unwrap_or(0),
-                Kind::LdxImm => x = k,
-                Kind::LdxLen => x = wirelen,
-                Kind::LdxMem => x = scratch.get(k as usize).copied().unwrap_or(0),
-                Kind::LdxMsh => x = (byte(packet, k as usize)? & 0x0f) << 2,
-                Kind::St => *scratch.get_mut(k as usize)? = a,
-                Kind::Stx => *scratch.get_mut(k as usize)? = x,
-                Kind::Tax => x = a,
-                Kind::Txa => a = x,
-                Kind::AndK => a &= k,
-                Kind::AddK => a = a.wrapping_add(k),
-                Kind::Alu => a = arithmetic(c as u16, a, x, k)?,
-                Kind::Ja => pc = jump(pc, k, &mut fuel)?,
-                Kind::JeqK => pc += branch(a == k),
-                Kind::JgtK => pc += branch(a > k),
-                Kind::JgeK => pc += branch(a >= k),
-                Kind::JsetK => pc += branch(a & k != 0),
-                Kind::JeqX => pc += branch(a == x),
-                Kind::JgtX => pc += branch(a > x),
-                Kind::JgeX => pc += branch(a >= x),
-                Kind::JsetX => pc += branch(a & x != 0),
-                Kind::RetK => return Some(k),
-                Kind::RetA => return Some(a),
-                Kind::LdWAbsJeqK => {
-                    a = word(packet, k as usize)?;
-                    pc += fused(a == c);
+            match op {
+                Op::RetK(k) => return *k,
+                Op::LdWAbs(s) => (a, op) = (load!(word, s.k), &s.next),
+                Op::LdHAbs(s) => (a, op) = (load!(half, s.k), &s.next),
+                Op::LdBAbs(s) => (a, op) = (load!(byte, s.k), &s.next),
+                Op::LdWInd(s) => (a, op) = (load_at_x!(word, s.k), &s.next),
+                Op::LdHInd(s) => (a, op) = (load_at_x!(half, s.k), &s.next),
+                Op::LdBInd(s) => (a, op) = (load_at_x!(byte, s.k), &s.next),
+                Op::LdxImm(s) => (x, op) = (s.k, &s.next),
+                Op::LdxMsh(s) => (x, op) = (header_len(load!(byte, s.k)), &s.next),
+                Op::AndK(s) => (a, op) = (a & s.k, &s.next),
+                Op::JeqK(t) => test!(t, a == t.c),
+                Op::JeqEitherK(t) => test!(t, a == t.k || a == t.c),
+                Op::JgtK(t) => test!(t, a > t.c),
+                Op::JgeK(t) => test!(t, a >= t.c),
+                Op::JsetK(t) => test!(t, a & t.c != 0),
+                Op::LdWAbsJeqK(t) => load_and_test!(t, load!(word, t.k), equal),
+                Op::LdHAbsJeqK(t) => load_and_test!(t, load!(half, t.k), equal),
+                Op::LdBAbsJeqK(t) => load_and_test!(t, load!(byte, t.k), equal),
+                Op::LdHAbsJsetK(t) => load_and_test!(t, load!(half, t.k), any),
+                Op::LdHIndJeqK(t) => load_and_test!(t, load_at_x!(half, t.k), equal),
+                Op::LdHIndJgeK(t) => load_and_test!(t, load_at_x!(half, t.k), at_least),
+                Op::AndKJeqK(t) => load_and_test!(t, a & t.k, equal),
+                Op::LdWAbsAndKJeqK(t) => load_and_test!(t, load!(word, t.offset) & t.k, equal),
+                Op::LdxMshLdHIndJeqK(t) => {
+                    x = header_len(load!(byte, t.k));
+                    load_and_test!(t, load!(half, x + u32::from(t.offset)), equal);
                 }
-                Kind::LdHAbsJeqK => {
-                    a = half(packet, k as usize)?;
-                    pc += fused(a == c);
+                Op::LdxMshLdBIndJsetK(t) => {
+                    x = header_len(load!(byte, t.k));
+                    load_and_test!(t, load!(byte, x + u32::from(t.offset)), any);
                 }
-                Kind::LdBAbsJeqK => {
-                    a = byte(packet, k as usize)?;
-                    pc += fused(a == c);
-                }
-                Kind::LdHAbsJsetK => {
-                    a = half(packet, k as usize)?;
-                    pc += fused(a & c != 0);
-                }
-                Kind::LdHIndJeqK => {
-                    a = half(packet, indexed(x, k)?)?;
-                    pc += fused(a == c);
-                }
-                Kind::AndKJeqK => {
-                    a &= k;
-                    pc += fused(a == c);
-                }
-                Kind::JeqKJeqK => {
-                    if a == k {
-                        pc += usize::from(jt);
-                    } else {
-                        pc += 1 + choose(a == c, jt2, jf2);
-                    }
-                }
-                Kind::LdxMshLdHIndJeqK => {
-                    x = (byte(packet, k as usize)? & 0x0f) << 2;
-                    a = half(packet, x as usize + usize::from(offset))?;
-                    pc += 1 + fused(a == c);
+                Op::Other(pc) => {
+                    return continue_from(Place { insns, pc: *pc }, a, x, packet, wirelen, aux);
                 }
             }
         }
     }
 }
 
-/// Decodes the first of some instructions together with those it can be fused with.
-fn decode(insns: &[Insn]) -> Op {
-    let Insn { code, jt, jf, k } = insns[0];
-    let kind_at = |index: usize| insns.get(index).map(kind);
-    let kind = kind(&insns[0]);
-    let plain = Op { kind, jt, jf, jt2: 0, jf2: 0, offset: 0, k, c: code.into() };
-    let fuse = |kind, last: &Insn| Op { kind, jt: last.jt, jf: last.jf, c: last.k, ..plain };
-    match (kind, kind_at(1), kind_at(2)) {
-        (Kind::LdWAbs, Some(Kind::JeqK), _) => fuse(Kind::LdWAbsJeqK, &insns[1]),
-        (Kind::LdHAbs, Some(Kind::JeqK), _) => fuse(Kind::LdHAbsJeqK, &insns[1]),
-        (Kind::LdBAbs, Some(Kind::JeqK), _) => fuse(Kind::LdBAbsJeqK, &insns[1]),
-        (Kind::LdHAbs, Some(Kind::JsetK), _) => fuse(Kind::LdHAbsJsetK, &insns[1]),
-        (Kind::LdHInd, Some(Kind::JeqK), _) => fuse(Kind::LdHIndJeqK, &insns[1]),
-        (Kind::AndK, Some(Kind::JeqK), _) => fuse(Kind::AndKJeqK, &insns[1]),
-        (Kind::JeqK, Some(Kind::JeqK), _) if jf == 0 => {
-            let Insn { jt: jt2, jf: jf2, k: c, .. } = insns[1];
-            Op { kind: Kind::JeqKJeqK, jt2, jf2, c, ..plain }
-        }
-        (Kind::LdxMsh, Some(Kind::LdHInd), Some(Kind::JeqK)) => {
-            let fused = fuse(Kind::LdxMshLdHIndJeqK, &insns[2]);
-            u16::try_from(insns[1].k).map_or(plain, |offset| Op { offset, ..fused })
-        }
-        _ => plain,
-    }
-}
-
-/// `insn` has a known code.
-fn kind(insn: &Insn) -> Kind {
-    let pick = |w, h, b| match op::size(insn.code) {
-        op::W => w,
-        op::H => h,
-        _ => b,
+/// Decodes the first of some instructions together with those it can be fused with. `pc` is its
+/// position, `behind` has the operations behind it, the last of the program first.
+fn decode(insns: &[Insn], pc: usize, behind: &[Next]) -> Next {
+    let code = |index: usize| insns.get(index).map_or(0, |insn| insn.code);
+    let k = |index: usize| insns.get(index).map_or(0, |insn| insn.k);
+    let after = |count: usize| behind[behind.len() - count].clone();
+    let step = || Step { k: k(0), next: after(1) };
+    let test = |len: usize, offset: u32, k: u32| {
+        let Insn { jt, jf, k: c, .. } = insns[len - 1];
+        let [taken, not_taken] = [jt, jf].map(|skip| after(len + usize::from(skip)));
+        Test { offset: offset as u16, k, c, taken, not_taken }
     };
-    let code = insn.code;
-    match op::class(code) {
-        op::LD => match op::mode(code) {
-            op::IMM => Kind::LdImm,
-            op::MEM => Kind::LdMem,
-            op::LEN => Kind::LdLen,
-            op::IND => pick(Kind::LdWInd, Kind::LdHInd, Kind::LdBInd),
-            _ if super::aux::slot(insn.k).is_some() => Kind::LdAux,
-            _ => pick(Kind::LdWAbs, Kind::LdHAbs, Kind::LdBAbs),
-        },
-        op::LDX => match op::mode(code) {
-            op::IMM => Kind::LdxImm,
-            op::MEM => Kind::LdxMem,
-            op::LEN => Kind::LdxLen,
-            _ => Kind::LdxMsh,
-        },
-        op::ST => Kind::St,
-        op::STX => Kind::Stx,
-        op::ALU if code == op::ALU | op::AND => Kind::AndK,
-        op::ALU if code == op::ALU | op::ADD => Kind::AddK,
-        op::ALU => Kind::Alu,
-        op::JMP => {
-            let with_x = op::src(code) == op::X;
-            match op::operation(code) {
-                op::JA => Kind::Ja,
-                op::JEQ => [Kind::JeqK, Kind::JeqX][usize::from(with_x)],
-                op::JGT => [Kind::JgtK, Kind::JgtX][usize::from(with_x)],
-                op::JGE => [Kind::JgeK, Kind::JgeX][usize::from(with_x)],
-                _ => [Kind::JsetK, Kind::JsetX][usize::from(with_x)],
+    let pair = || test(2, 0, k(0));
+    let is_short = |offset: u32| offset <= u16::MAX.into();
+    if aux::is_absolute_load(code(0)) && aux::slot(k(0)).is_some() {
+        return Arc::new(Op::Other(pc));
+    }
+    Arc::new(match [code(0), code(1), code(2)] {
+        [LDXB_MSH, LDH_IND, JEQ] if is_short(k(1)) => Op::LdxMshLdHIndJeqK(test(3, k(1), k(0))),
+        [LDXB_MSH, LDB_IND, JSET] if is_short(k(1)) => Op::LdxMshLdBIndJsetK(test(3, k(1), k(0))),
+        [LD_ABS, AND, JEQ] if is_short(k(0)) => Op::LdWAbsAndKJeqK(test(3, k(0), k(1))),
+        [LD_ABS, JEQ, _] => Op::LdWAbsJeqK(pair()),
+        [LDH_ABS, JEQ, _] => Op::LdHAbsJeqK(pair()),
+        [LDB_ABS, JEQ, _] => Op::LdBAbsJeqK(pair()),
+        [LDH_ABS, JSET, _] => Op::LdHAbsJsetK(pair()),
+        [LDH_IND, JEQ, _] => Op::LdHIndJeqK(pair()),
+        [LDH_IND, JGE, _] => Op::LdHIndJgeK(pair()),
+        [AND, JEQ, _] => Op::AndKJeqK(pair()),
+        [JEQ, JEQ, _] if is_either(insns) => Op::JeqEitherK(pair()),
+        [JEQ, ..] => Op::JeqK(test(1, 0, 0)),
+        [JGT, ..] => Op::JgtK(test(1, 0, 0)),
+        [JGE, ..] => Op::JgeK(test(1, 0, 0)),
+        [JSET, ..] => Op::JsetK(test(1, 0, 0)),
+        [LD_ABS, ..] => Op::LdWAbs(step()),
+        [LDH_ABS, ..] => Op::LdHAbs(step()),
+        [LDB_ABS, ..] => Op::LdBAbs(step()),
+        [LD_IND, ..] => Op::LdWInd(step()),
+        [LDH_IND, ..] => Op::LdHInd(step()),
+        [LDB_IND, ..] => Op::LdBInd(step()),
+        [LDX_IMM, ..] => Op::LdxImm(step()),
+        [LDXB_MSH, ..] => Op::LdxMsh(step()),
+        [AND, ..] => Op::AndK(step()),
+        [RET, ..] => Op::RetK(k(0)),
+        [JA, ..] if (k(0) as i32) >= 0 => return after(1 + k(0) as usize),
+        _ => Op::Other(pc),
+    })
+}
+
+/// Whether two tests in a row go to the same place when true, and the first only goes to the second
+/// when not.
+fn is_either(insns: &[Insn]) -> bool {
+    insns[0].jf == 0 && insns[0].jt.checked_sub(1) == Some(insns[1].jt)
+}
+
+// Codes, named as in listings.
+const LD_ABS: u16 = op::LD | op::W | op::ABS;
+const LDH_ABS: u16 = op::LD | op::H | op::ABS;
+const LDB_ABS: u16 = op::LD | op::B | op::ABS;
+const LD_IND: u16 = op::LD | op::W | op::IND;
+const LDH_IND: u16 = op::LD | op::H | op::IND;
+const LDB_IND: u16 = op::LD | op::B | op::IND;
+const LDX_IMM: u16 = op::LDX | op::IMM;
+const LDXB_MSH: u16 = op::LDX | op::B | op::MSH;
+const AND: u16 = op::ALU | op::AND | op::K;
+const JA: u16 = op::JMP | op::JA;
+const JEQ: u16 = op::JMP | op::JEQ | op::K;
+const JGT: u16 = op::JMP | op::JGT | op::K;
+const JGE: u16 = op::JMP | op::JGE | op::K;
+const JSET: u16 = op::JMP | op::JSET | op::K;
+const RET: u16 = op::RET | op::K;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::interpret;
+
+    /// Long chains of operations are freed without deep recursion, on any stack.
+    #[test]
+    fn the_longest_programs_are_freed() {
+        for len in [MAX_LEN, MAX_LEN + 1, 300_000] {
+            let mut insns = vec![Insn::jump(JEQ, 0, 0, 0); len];
+            insns[len - 1] = Insn::stmt(RET, 3);
+            let run = move || {
+                let decoded = Decoded::new(&insns).expect("valid");
+                decoded.run(&insns, &[], 0, &Aux::NONE)
+            };
+            let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(run);
+            assert_eq!(thread.expect("a thread").join().ok(), Some(3));
+        }
+    }
+
+    /// Jumps into the middle of what was fused.
+    #[test]
+    fn runs_may_be_entered_anywhere() {
+        for into in 0..4 {
+            let insns = [
+                Insn::stmt(LDX_IMM, 1),
+                Insn::stmt(LDH_ABS, 0),
+                Insn::stmt(JA, into),
+                Insn::stmt(LDXB_MSH, 2),
+                Insn::stmt(LDH_IND, 1),
+                Insn::jump(JEQ, 0x0607, 0, 1),
+                Insn::stmt(RET, 1),
+                Insn::stmt(RET, 2),
+            ];
+            let decoded = Decoded::new(&insns).expect("valid");
+            for packet in [&[0, 0, 1, 3, 4, 6, 7][..], &[6, 7, 6, 7], &[1, 2, 3]] {
+                let expected = interpret(&insns, packet, 7, &Aux::NONE);
+                assert_eq!(decoded.run(&insns, packet, 7, &Aux::NONE), expected);
             }
         }
-        op::RET => [Kind::RetK, Kind::RetA][usize::from(code == op::RET | op::A)],
-        _ if code == op::MISC | op::TAX => Kind::Tax,
-        _ => Kind::Txa,
     }
 }

@@ -38,7 +38,7 @@ pub enum Preference {
 
 /// Runs after which compiling a program of `len` instructions pays: what it costs, in packets
 /// interpreted (benches/bpf.rs).
-pub(super) fn runs_before_compiling(len: usize) -> u32 {
+fn runs_before_compiling(len: usize) -> u32 {
     1000 + u32::try_from(len / 2).unwrap_or(u32::MAX - 1000)
 }
 
@@ -77,7 +77,7 @@ impl Filter {
             self.warm_up();
         }
         match &self.decoded {
-            Some(decoded) => decoded.run(packet, wirelen, aux),
+            Some(decoded) => decoded.run(self.program.insns(), packet, wirelen, aux),
             None => interpret(self.program.insns(), packet, wirelen, aux),
         }
     }

@@ -1,4 +1,8 @@
 //! The interpreter for instructions as they are: trusts nothing.
+//!
+//! It runs in two parts. [`run`] does what filters mostly consist of, and needs so few registers
+//! that it has no stack frame; the first instruction that it leaves aside hands over to
+//! [`continue_from`], which does everything and goes on to the end.
 
 use super::{Aux, Insn, op};
 
@@ -8,8 +12,41 @@ use super::{Aux, Insn, op};
 /// into 262,144 bytes takes about a million steps.
 pub const LOOP_FUEL: u32 = 1 << 21;
 
-/// Most instructions that a program without a stated length can have.
-const MAX_UNSIZED: usize = 1 << 24;
+/// A place in a program, which need not be within it.
+pub trait Cursor<'a>: Copy {
+    /// The instruction there; `None` outside of the program.
+    fn insn(self) -> Option<&'a Insn>;
+
+    /// The place so many instructions further on.
+    fn skip(self, count: usize) -> Self;
+
+    /// The place so many instructions from here; `None` when that is sure to be outside.
+    fn jump(self, distance: i32) -> Option<Self>;
+}
+
+/// A place in instructions whose number is known.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub insns: &'a [Insn],
+    pub pc: usize,
+}
+
+impl<'a> Cursor<'a> for Place<'a> {
+    #[inline(always)]
+    fn insn(self) -> Option<&'a Insn> {
+        self.insns.get(self.pc)
+    }
+
+    #[inline(always)]
+    fn skip(self, count: usize) -> Self {
+        Self { pc: self.pc + count, ..self }
+    }
+
+    #[inline(always)]
+    fn jump(self, distance: i32) -> Option<Self> {
+        Some(Self { pc: self.pc.checked_add_signed(distance as isize)?, ..self })
+    }
+}
 
 /// Runs a program on a packet; returns the accepted length, 0 for a reject.
 ///
@@ -18,50 +55,109 @@ const MAX_UNSIZED: usize = 1 << 24;
 /// a division by zero, a load beyond the packet and an endless loop (see [`LOOP_FUEL`]) all
 /// return 0. Accumulator, index register and scratch memory start as 0.
 pub fn interpret(insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-    run(|pc| insns.get(pc), packet, wirelen, aux)
+    run(Place { insns, pc: 0 }, packet, wirelen, aux)
 }
 
-/// [`interpret`] for a program whose length the caller does not know, as in `bpf_filter`.
+/// The value, or the end with a reject.
 ///
-/// `fetch` is called with positions that control flow really reaches, starting at 0; positions
-/// before the first and beyond 2^24 instructions are rejected without asking.
-pub fn interpret_unsized<'a>(
-    fetch: impl Fn(usize) -> &'a Insn,
-    packet: &[u8],
-    wirelen: u32,
-    aux: &Aux,
-) -> u32 {
-    run(|pc| (pc < MAX_UNSIZED).then(|| fetch(pc)), packet, wirelen, aux)
+/// A macro, and not a function with a `ControlFlow` result: the compiled code is a fifth faster.
+macro_rules! or_reject {
+    ($value:expr) => {
+        match $value {
+            Some(value) => value,
+            None => return 0,
+        }
+    };
+}
+pub(super) use or_reject;
+
+/// [`interpret`] from a place on: the common instructions, up to the first other one.
+#[inline(always)]
+pub fn run<'a>(mut at: impl Cursor<'a>, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+    let (mut a, mut x) = (0u32, 0u32);
+    // A value for the accumulator, and the test that mostly follows, without a jump table.
+    macro_rules! loaded {
+        ($value:expr) => {{
+            a = $value;
+            at = at.skip(1);
+            equal!();
+        }};
+    }
+    macro_rules! equal {
+        () => {
+            let next = or_reject!(at.insn());
+            if next.code == JEQ_K {
+                at = at.skip(1 + choose(a == next.k, next.jt, next.jf));
+            }
+        };
+    }
+    macro_rules! packet_or_aux {
+        ($load:ident, $k:ident) => {
+            match $load(packet, $k as usize) {
+                Some(value) => loaded!(value),
+                None => break,
+            }
+        };
+    }
+    loop {
+        // By reference: a copy would be loaded as one word and taken apart, which is slower.
+        let insn = or_reject!(at.insn());
+        let (code, k) = (insn.code, insn.k);
+        let branch = |taken: bool| at.skip(1 + choose(taken, insn.jt, insn.jf));
+        match code {
+            RET_K => return k,
+            LD_W_ABS => packet_or_aux!(word, k),
+            LD_H_ABS => packet_or_aux!(half, k),
+            LD_B_ABS => packet_or_aux!(byte, k),
+            LD_H_IND => loaded!(or_reject!(half(packet, or_reject!(indexed(x, k))))),
+            LD_B_IND => loaded!(or_reject!(byte(packet, or_reject!(indexed(x, k))))),
+            LD_W_IND => loaded!(or_reject!(word(packet, or_reject!(indexed(x, k))))),
+            LDX_MSH => (x, at) = (header_len(or_reject!(byte(packet, k as usize))), at.skip(1)),
+            LDX_IMM => (x, at) = (k, at.skip(1)),
+            AND_K => loaded!(a & k),
+            JEQ_K => {
+                at = branch(a == k);
+                equal!();
+            }
+            JGT_K => at = branch(a > k),
+            JGE_K => at = branch(a >= k),
+            JSET_K => at = branch(a & k != 0),
+            _ => break,
+        }
+    }
+    continue_from(at, a, x, packet, wirelen, aux)
 }
 
-#[inline(always)]
-fn run<'a>(
-    fetch: impl Fn(usize) -> Option<&'a Insn>,
+/// Runs a program on from a place that is reached with scratch memory unwritten.
+#[cold]
+#[inline(never)]
+pub(super) fn continue_from<'a>(
+    at: impl Cursor<'a>,
+    a: u32,
+    x: u32,
     packet: &[u8],
     wirelen: u32,
     aux: &Aux,
 ) -> u32 {
-    execute(fetch, packet, wirelen, aux).unwrap_or(0)
+    execute(at, (a, x), packet, wirelen, aux).unwrap_or(0)
 }
 
 /// `None` is a reject by fault.
 #[inline(always)]
 fn execute<'a>(
-    fetch: impl Fn(usize) -> Option<&'a Insn>,
+    mut at: impl Cursor<'a>,
+    (mut a, mut x): (u32, u32),
     packet: &[u8],
     wirelen: u32,
     aux: &Aux,
 ) -> Option<u32> {
-    let (mut a, mut x) = (0u32, 0u32);
     let mut scratch = [0u32; op::MEMWORDS];
     let mut fuel = LOOP_FUEL;
-    let mut pc = 0usize;
     loop {
-        // By reference: a copy would be loaded as one word and taken apart, which is slower.
-        let insn = fetch(pc)?;
+        let insn = at.insn()?;
         let (code, k) = (insn.code, insn.k);
-        pc += 1;
-        let branch = |taken: bool| choose(taken, insn.jt, insn.jf);
+        at = at.skip(1);
+        let branch = |taken: bool| at.skip(choose(taken, insn.jt, insn.jf));
         match code {
             RET_K => return Some(k),
             RET_A => return Some(a),
@@ -77,20 +173,23 @@ fn execute<'a>(
             LDX_IMM => x = k,
             LDX_LEN => x = wirelen,
             LDX_MEM => x = *scratch.get(k as usize)?,
-            LDX_MSH => x = (byte(packet, k as usize)? & 0x0f) << 2,
+            LDX_MSH => x = header_len(byte(packet, k as usize)?),
             op::ST => *scratch.get_mut(k as usize)? = a,
             op::STX => *scratch.get_mut(k as usize)? = x,
             TAX => x = a,
             TXA => a = x,
-            JA => pc = jump(pc, k, &mut fuel)?,
-            JEQ_K => pc += branch(a == k),
-            JGT_K => pc += branch(a > k),
-            JGE_K => pc += branch(a >= k),
-            JSET_K => pc += branch(a & k != 0),
-            JEQ_X => pc += branch(a == x),
-            JGT_X => pc += branch(a > x),
-            JGE_X => pc += branch(a >= x),
-            JSET_X => pc += branch(a & x != 0),
+            JA => {
+                fuel = fuel.checked_sub(way_back(k))?;
+                at = at.jump(k as i32)?;
+            }
+            JEQ_K => at = branch(a == k),
+            JGT_K => at = branch(a > k),
+            JGE_K => at = branch(a >= k),
+            JSET_K => at = branch(a & k != 0),
+            JEQ_X => at = branch(a == x),
+            JGT_X => at = branch(a > x),
+            JGE_X => at = branch(a >= x),
+            JSET_X => at = branch(a & x != 0),
             // The commonest ones without a second jump table.
             AND_K => a &= k,
             ADD_K => a = a.wrapping_add(k),
@@ -105,7 +204,7 @@ fn execute<'a>(
 /// The accumulator after an ALU instruction; `None` for an unknown one or a division by zero.
 ///
 /// Shifts by 32 and more give 0.
-pub(super) fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
+fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
     if code > 0xff {
         return None;
     }
@@ -131,7 +230,7 @@ pub(super) fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
 /// A real branch, not a conditional move: so the processor predicts where the program goes and
 /// need not wait for the packet's bytes (a third of the time of a run).
 #[inline(always)]
-pub(super) fn choose(taken: bool, jt: u8, jf: u8) -> usize {
+fn choose(taken: bool, jt: u8, jf: u8) -> usize {
     if taken {
         jt.into()
     } else {
@@ -140,14 +239,16 @@ pub(super) fn choose(taken: bool, jt: u8, jf: u8) -> usize {
     }
 }
 
-/// Where `ja k` goes. A jump back is charged with the way it will have to come again, so that a
-/// run never takes more than its length plus [`LOOP_FUEL`] steps.
-pub(super) fn jump(next: usize, k: u32, fuel: &mut u32) -> Option<usize> {
+/// How far `ja k` goes back. A run is charged with the way that it will have to come again, so that
+/// it never takes more steps than its length plus [`LOOP_FUEL`].
+fn way_back(k: u32) -> u32 {
     let distance = k as i32;
-    if distance < 0 {
-        *fuel = fuel.checked_sub(distance.unsigned_abs())?;
-    }
-    next.checked_add_signed(distance as isize)
+    if distance < 0 { distance.unsigned_abs() } else { 0 }
+}
+
+/// `ldxb 4*([k]&0xf)`: the length of the IPv4 header that starts with `byte`.
+pub(super) fn header_len(byte: u32) -> u32 {
+    (byte & 0x0f) << 2
 }
 
 #[inline(always)]
@@ -242,10 +343,6 @@ mod tests {
         ];
         for program in programs {
             assert_eq!(run(program, &[0; 64]), 0, "{program:?}");
-            let fetch = |pc: usize| program.get(pc).unwrap_or(&ACCEPT);
-            if program.len() > 1 {
-                interpret_unsized(fetch, &[0; 64], 64, &Aux::NONE);
-            }
         }
     }
 

@@ -24,13 +24,13 @@ mod program;
 mod validate;
 
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
-pub use cache::{run_cached, try_cached};
+pub use cache::{is_cached_native, run_cached, try_cached};
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, op};
-pub use interpreter::{LOOP_FUEL, interpret, interpret_unsized};
-pub use jit::Burst;
+pub use interpreter::{Cursor, LOOP_FUEL, interpret, run as interpret_from};
+pub use jit::{Burst, run_known};
 pub use kernel::{Inexact, check_kernel};
 pub use program::Program;
 pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

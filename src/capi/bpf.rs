@@ -1,10 +1,10 @@
 //! The BPF machine by itself: bpf_filter, bpf_validate, bpf_image, bpf_dump.
 
 use super::boundary::guard_or;
-use super::filter::{insns, packet, run_unsized};
+use super::filter::{Unsized, insns, packet};
 use super::text::keep_text;
 use super::types::bpf_program;
-use crate::bpf::{self, DumpStyle, Insn};
+use crate::bpf::{self, Aux, DumpStyle, Insn, interpret_from};
 use std::ffi::{c_char, c_int, c_uchar, c_uint};
 
 unsafe extern "C" {
@@ -26,11 +26,9 @@ pub unsafe extern "C" fn bpf_filter(
     if pc.is_null() {
         return c_uint::MAX;
     }
+    // Without a guard, which costs as much as a short filter: interpreting does not panic.
     // SAFETY: as the caller vouches.
-    unsafe {
-        let packet = packet(p, buflen);
-        guard_or(0, || run_unsized(pc, packet, wirelen))
-    }
+    unsafe { interpret_from(Unsized::new(pc), packet(p, buflen), wirelen, &Aux::NONE) }
 }
 
 /// `bpf_validate`: 1 if the program is safe to run, 0 if not.

@@ -3,7 +3,7 @@
 use super::boundary::guard_or;
 use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
-use crate::bpf::{Aux, Insn, Program, interpret_unsized, run_cached, try_cached};
+use crate::bpf::{Aux, Cursor, Insn, Program, interpret_from, run_cached, run_known, try_cached};
 use std::ffi::{c_int, c_uchar, c_uint};
 use std::ptr;
 
@@ -68,28 +68,49 @@ pub unsafe extern "C" fn pcap_offline_filter(
     h: *const pcap_pkthdr,
     pkt: *const c_uchar,
 ) -> c_int {
+    if !fp.is_null() && !h.is_null() {
+        // Without a guard, which costs as much as a short filter: this does not panic.
+        // SAFETY: `caplen` bytes and `bf_len` instructions, says the caller.
+        let verdict =
+            unsafe { run_known((*fp).bf_insns, (*fp).bf_len, pkt, (*h).caplen, (*h).len) };
+        if let Some(verdict) = verdict {
+            return verdict as c_int;
+        }
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { filter_without_shortcut(fp, h, pkt) }
+}
+
+/// Runs a program that is new, or ready to be compiled, or not in the first place to look at. Programs
+/// that do not say how long they are run as `bpf_filter` takes them.
+///
+/// # Safety
+/// As for [`pcap_offline_filter`].
+#[inline(never)]
+unsafe fn filter_without_shortcut(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+) -> c_int {
     // SAFETY: NULL or valid, says the caller.
     let (Some(program), Some(header)) = (unsafe { fp.as_ref() }, unsafe { h.as_ref() }) else {
         return 0;
     };
-    if program.bf_insns.is_null() {
+    let first = program.bf_insns.cast_const();
+    if first.is_null() {
         return 0;
     }
-    // SAFETY: `caplen` bytes and `bf_len` instructions, says the caller. Programs that do not say
-    // how long they are run on as bpf_filter takes them.
-    unsafe {
-        let packet = packet(pkt, header.caplen);
-        let len = header.len;
-        let insns = insns(program);
-        // A guard costs as much as running a short filter.
-        if let Some(verdict) = try_cached(insns, packet, len) {
-            return verdict as c_int;
-        }
-        guard_or(0, || match program.bf_len {
-            0 => run_unsized(program.bf_insns, packet, len),
-            _ => run_cached(insns, packet, len),
-        }) as c_int
+    // SAFETY: as the caller vouches.
+    let (packet, wirelen) = unsafe { (packet(pkt, header.caplen), header.len) };
+    if program.bf_len == 0 {
+        // SAFETY: as the caller vouches.
+        let start = unsafe { Unsized::new(first) };
+        return interpret_from(start, packet, wirelen, &Aux::NONE) as c_int;
     }
+    // SAFETY: as the caller vouches.
+    let insns = unsafe { insns(program) };
+    let verdict = try_cached(insns, packet, wirelen);
+    verdict.unwrap_or_else(|| guard_or(0, || run_cached(insns, packet, wirelen))) as c_int
 }
 
 /// # Safety
@@ -102,9 +123,42 @@ pub(super) unsafe fn packet<'a>(data: *const c_uchar, len: c_uint) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(data, len as usize) }
 }
 
-/// # Safety
-/// The program at `insns` ends in a return on all of its ways.
-pub(super) unsafe fn run_unsized(insns: *const Insn, packet: &[u8], wirelen: u32) -> u32 {
-    // SAFETY: the interpreter only asks for instructions that the program's own flow reaches.
-    interpret_unsized(|at| unsafe { &*insns.add(at) }, packet, wirelen, &Aux::NONE)
+/// A place in a program of the caller's that does not say how long it is.
+#[derive(Clone, Copy)]
+pub(super) struct Unsized {
+    at: *const Insn,
+    first: *const Insn,
+}
+
+impl Unsized {
+    /// Most instructions that a program can have.
+    const MAX_LEN: usize = 1 << 24;
+
+    /// The start of a program.
+    ///
+    /// # Safety
+    /// The program ends in a return on all of its ways, and is not changed while it runs.
+    pub(super) unsafe fn new(first: *const Insn) -> Self {
+        Self { at: first, first }
+    }
+}
+
+impl<'a> Cursor<'a> for Unsized {
+    #[inline(always)]
+    fn insn(self) -> Option<&'a Insn> {
+        // SAFETY: control flow leads there, so it is within the program, as `new` was promised.
+        Some(unsafe { &*self.at })
+    }
+
+    #[inline(always)]
+    fn skip(self, count: usize) -> Self {
+        Self { at: self.at.wrapping_add(count), ..self }
+    }
+
+    #[inline(always)]
+    fn jump(self, distance: i32) -> Option<Self> {
+        let at = self.at.wrapping_offset(distance as isize);
+        let index = at.addr().wrapping_sub(self.first.addr()) / size_of::<Insn>();
+        (index < Self::MAX_LEN).then_some(Self { at, ..self })
+    }
 }

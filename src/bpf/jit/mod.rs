@@ -7,11 +7,14 @@ mod burst;
 #[cfg(target_arch = "x86_64")]
 mod byte_order;
 mod code_buffer;
+mod guarded;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use burst::Burst;
 pub(super) use burst::BurstCode;
+pub use guarded::run_known;
+pub(super) use guarded::{Upkeep, compile, is_native, remember, run_known_anywhere, upkeep};
 
 use super::analysis::Analysis;
 use super::{Aux, Insn};
@@ -50,52 +53,12 @@ impl Code {
     }
 }
 
-/// A program as native code that runs only as long as the program stays what it was.
-///
-/// It compares each instruction with the caller's before it does what the instruction said: just
-/// those on the path that it takes, so that long programs cost no more than what they execute.
-#[derive(Debug)]
-pub(super) struct GuardedCode {
-    buffer: CodeBuffer,
-    len: usize,
-}
-
-/// The generated function; the last argument is the program as it is now. Bit 32 of the result
-/// means that it has changed.
-#[cfg(target_arch = "x86_64")]
-type GuardedEntry = unsafe extern "sysv64" fn(*const u8, usize, u32, *const Insn) -> u64;
-#[cfg(not(target_arch = "x86_64"))]
-type GuardedEntry = unsafe extern "C" fn(*const u8, usize, u32, *const Insn) -> u64;
-
-impl GuardedCode {
-    /// As [`Code::compile`].
-    pub(super) fn compile(insns: &[Insn]) -> Option<Self> {
-        Some(Self { buffer: generate(insns, Form::Guarded)?, len: insns.len() })
-    }
-
-    /// Runs the program that `insns` are now, without ancillary data, on a packet; `None` when it
-    /// is not the one that was compiled.
-    #[inline]
-    pub(super) fn run(&self, insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
-        if insns.len() != self.len {
-            return None;
-        }
-        let present = packet.len().min(u32::MAX as usize);
-        // SAFETY: as in `Code::run`; it reads no more than `len` instructions.
-        let result = unsafe {
-            let entry: GuardedEntry = std::mem::transmute(self.buffer.start());
-            entry(packet.as_ptr(), present, wirelen, insns.as_ptr())
-        };
-        u32::try_from(result).ok()
-    }
-}
-
 /// What function is generated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// For one packet: [`Code`].
     Single,
-    /// For one packet, as long as the program has not changed: [`GuardedCode`].
+    /// For one packet, as long as the program has not changed: `guarded::GuardedCode`.
     Guarded,
     /// For many packets: [`BurstCode`].
     Burst,

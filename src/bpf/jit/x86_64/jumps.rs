@@ -42,6 +42,7 @@ impl Assembler {
         let Some(imm) = swapped(insn, self.orders[index]) else {
             return self.go(index, not_taken);
         };
+        self.keep_together(11);
         let ops = &mut self.ops;
         match (op::operation(insn.code) == op::JSET, op::src(insn.code) == op::X) {
             (false, false) => dynasm!(ops ; .arch x64 ; cmp eax, imm),
@@ -79,6 +80,7 @@ impl Assembler {
 
     fn go(&mut self, index: usize, target: usize) {
         if let Some(label) = self.labels[target].filter(|_| target != index + 1) {
+            self.keep_together(5);
             dynasm!(self.ops ; .arch x64 ; jmp =>label);
         }
     }

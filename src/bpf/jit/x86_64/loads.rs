@@ -25,7 +25,10 @@ impl Assembler {
         match bytes_needed(insn) {
             None => dynasm!(self.ops ; .arch x64 ; jmp =>fail),
             Some(bytes) if bytes <= state.present => (),
-            Some(bytes) => dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jb =>fail),
+            Some(bytes) => {
+                self.keep_together(12);
+                dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jb =>fail);
+            }
         }
         match i32::try_from(insn.k) {
             Ok(offset) => Address::Constant(offset),
@@ -46,7 +49,9 @@ impl Assembler {
         let highest = u64::from(state.x_max) + u64::from(k) + u64::from(size);
         if highest <= i32::MAX as u64 {
             let end = (k + size) as i32;
-            dynasm!(self.ops ; .arch x64 ; lea edx, [r8 + end] ; cmp edx, esi ; ja =>fail);
+            dynasm!(self.ops ; .arch x64 ; lea edx, [r8 + end]);
+            self.keep_together(8);
+            dynasm!(self.ops ; .arch x64 ; cmp edx, esi ; ja =>fail);
             return self.load(index, insn.code, Address::Index(k as i32));
         }
         // 64-bit sums: what wraps round at 2^32 is beyond any packet.

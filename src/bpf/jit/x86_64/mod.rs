@@ -8,6 +8,7 @@
 //! | eax, r8d | accumulator, index register; zero-extended   |
 //! | r9d      | bytes on the wire, where the program asks    |
 //! | r11      | ancillary data, or the program to compare with |
+//! | xmm0     | bytes of the program that are as they were (`guard.rs`) |
 //! | rcx, rdx, r10 | free                                    |
 //!
 //! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
@@ -17,6 +18,7 @@
 //! has already loaded as far.
 
 mod arithmetic;
+mod guard;
 mod jumps;
 mod loads;
 
@@ -26,6 +28,8 @@ use crate::bpf::analysis::{Analysis, State, bytes_needed, targets};
 use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
+
+use guard::Guard;
 
 /// Where the fuel lies, from rsp; scratch words lie above it.
 const FUEL: i32 = -72;
@@ -37,9 +41,10 @@ const MAX_TWICE: usize = 256;
 pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
     let mut assembler = Assembler::new(insns, form);
     assembler.prologue(insns, analysis);
-    let usual = if form == Form::Guarded { None } else { usual_length(insns, analysis) };
+    let usual = usual_length(insns, analysis);
     if let Some(bytes) = usual {
         let long_enough = assembler.ops.new_dynamic_label();
+        assembler.keep_together(12);
         dynasm!(assembler.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
         assembler.body(insns, analysis, 0);
         dynasm!(assembler.ops ; .arch x64 ; =>long_enough);
@@ -70,8 +75,8 @@ struct Assembler {
     labels: Vec<Option<DynamicLabel>>,
     /// Rejects.
     fail: DynamicLabel,
-    /// Says that the program is another one.
-    stale: DynamicLabel,
+    /// Of [`Form::Guarded`].
+    guard: Guard,
     /// Of the loop over a burst: its head, and where a packet is accepted.
     next_packet: DynamicLabel,
     accept: DynamicLabel,
@@ -83,10 +88,11 @@ struct Assembler {
 impl Assembler {
     fn new(insns: &[Insn], form: Form) -> Self {
         let mut ops = VecAssembler::new(0);
-        let [fail, stale, next_packet, accept] = [(); 4].map(|()| ops.new_dynamic_label());
+        let [fail, next_packet, accept] = [(); 3].map(|()| ops.new_dynamic_label());
+        let guard = Guard::new(&mut ops, insns);
         let orders = orders(insns);
         let labels = Vec::new();
-        let mut assembler = Self { ops, labels, fail, stale, next_packet, accept, form, orders };
+        let mut assembler = Self { ops, labels, fail, guard, next_packet, accept, form, orders };
         assembler.label_targets(insns);
         assembler
     }
@@ -111,7 +117,9 @@ impl Assembler {
             if state.reachable {
                 state.present = state.present.max(present);
                 self.define(index);
-                self.check_unchanged(index, insn);
+                if self.form == Form::Guarded {
+                    self.guard(index);
+                }
                 self.emit(index, insn, &state);
             }
         }
@@ -124,8 +132,10 @@ impl Assembler {
     }
 
     fn prologue(&mut self, insns: &[Insn], analysis: &Analysis) {
-        if self.form == Form::Burst {
-            self.begin_burst();
+        match self.form {
+            Form::Single => (),
+            Form::Guarded => self.guard_prologue(),
+            Form::Burst => self.begin_burst(),
         }
         let ops = &mut self.ops;
         dynasm!(ops ; .arch x64 ; xor eax, eax ; xor r8d, r8d);
@@ -133,10 +143,11 @@ impl Assembler {
         if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
             match self.form {
                 Form::Burst => dynasm!(ops ; .arch x64 ; mov r9d, [rbp]),
-                _ => dynasm!(ops ; .arch x64 ; mov r9d, edx),
+                Form::Single => dynasm!(ops ; .arch x64 ; mov r9d, edx),
+                Form::Guarded => (),
             }
         }
-        if self.form == Form::Guarded || (self.form == Form::Single && asks(is_ancillary)) {
+        if self.form == Form::Single && asks(is_ancillary) {
             dynasm!(ops ; .arch x64 ; mov r11, rcx);
         }
         if has_backward_jump(insns) {
@@ -168,15 +179,11 @@ impl Assembler {
 
     /// What all ways out lead to.
     fn epilogue(&mut self) {
-        let (ops, fail, stale) = (&mut self.ops, self.fail, self.stale);
+        let (ops, fail) = (&mut self.ops, self.fail);
         let (next_packet, accept) = (self.next_packet, self.accept);
         match self.form {
             Form::Single => dynasm!(ops ; .arch x64 ; =>fail ; xor eax, eax ; ret),
-            Form::Guarded => dynasm!(ops
-                ; .arch x64
-                ; =>fail ; xor eax, eax ; ret
-                ; =>stale ; mov eax, 1 ; shl rax, 32 ; ret
-            ),
+            Form::Guarded => self.guard_epilogue(),
             Form::Burst => dynasm!(ops
                 ; .arch x64
                 ; =>accept
@@ -195,6 +202,9 @@ impl Assembler {
     }
 
     fn ret(&mut self, insn: &Insn) {
+        if self.form == Form::Guarded {
+            self.check_guard();
+        }
         let (ops, fail, accept) = (&mut self.ops, self.fail, self.accept);
         match (self.form, insn.code == op::RET | op::K) {
             (Form::Burst, true) if insn.k == 0 => dynasm!(ops ; .arch x64 ; jmp =>fail),
@@ -204,22 +214,10 @@ impl Assembler {
             }
             (_, true) => {
                 self.set_accumulator(insn.k);
+                self.keep_together(1);
                 dynasm!(self.ops ; .arch x64 ; ret);
             }
             (_, false) => dynasm!(ops ; .arch x64 ; ret),
-        }
-    }
-
-    /// The guard of [`GuardedCode`](super::GuardedCode).
-    fn check_unchanged(&mut self, index: usize, insn: &Insn) {
-        if self.form == Form::Guarded {
-            let (offset, stale) = ((index * size_of::<Insn>()) as i32, self.stale);
-            dynasm!(self.ops
-                ; .arch x64
-                ; mov r10, QWORD insn.bits() as i64
-                ; cmp [r11 + offset], r10
-                ; jne =>stale
-            );
         }
     }
 
@@ -249,6 +247,20 @@ impl Assembler {
             op::RET => self.ret(insn),
             _ if code == op::MISC | op::TAX => dynasm!(ops ; .arch x64 ; mov r8d, eax),
             _ => dynasm!(ops ; .arch x64 ; mov eax, r8d),
+        }
+    }
+
+    /// Pads with no-ops so that the next `len` bytes, or fewer, which end with a jump, neither cross a
+    /// 32-byte boundary nor end at one: many Intel processors would have to decode such a jump anew
+    /// each time (erratum "Jump Conditional Code").
+    fn keep_together(&mut self, len: usize) {
+        const NOPS: [&[u8]; 4] =
+            [&[0x90], &[0x66, 0x90], &[0x0f, 0x1f, 0x40, 0], &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]];
+        let at = self.ops.offset().0 % 32;
+        let mut left = if at + len > 31 { 32 - at } else { 0 };
+        while let Some(nop) = NOPS.iter().rev().find(|nop| nop.len() <= left) {
+            self.ops.extend(nop.iter());
+            left -= nop.len();
         }
     }
 

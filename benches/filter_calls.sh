@@ -1,0 +1,27 @@
+#!/bin/bash
+# pcap_offline_filter and bpf_filter as a C program calls them: the system's library and the staged one, in turn.
+#
+#   benches/filter_calls.sh [STAGE] [ROUNDS]     STAGE: default stage/, ROUNDS: default 7
+#
+# Both run the programs that the system's libpcap compiles. Medians over the rounds. Needs gcc and libpcap0.8-dev.
+set -euo pipefail
+cd "$(dirname "$0")"
+lib=$(realpath "${1:-../stage}")/lib
+rounds=${2:-7}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+gcc -std=gnu11 -O2 -Wall -Wextra -o "$out/filter_calls" filter_calls.c -lpcap
+"$out/filter_calls" compile > "$out/programs"
+for ((round = 0; round < rounds; round++)); do
+    for mode in time few; do
+        "$out/filter_calls" $mode "$out/programs" > "$out/theirs"
+        LD_LIBRARY_PATH=$lib "$out/filter_calls" $mode "$out/programs" > "$out/ours"
+        paste "$out/theirs" "$out/ours" | awk -F'\t' -v OFS='\t' '{ print $1, $2, $4, $2 / $4 }' >> "$out/results"
+    done
+done
+echo "| function | packets | filter | libpcap, ns | oxpcap, ns | ratio |"
+echo "|---|---|---|---|---|---|"
+# Of each line the round with the median ratio.
+sort -t$'\t' -k1,1V -k4,4g "$out/results" | awk -F'\t' -v middle=$(((rounds + 1) / 2)) '
+    $1 != key { key = $1; n = 0 }
+    ++n == middle { printf "%s %.1f | %.1f | %.2f |\n", $1, $2, $3, $4 }'
