@@ -14,6 +14,7 @@
 #define ITEM_ROOM 64
 
 struct ox_flows {
+	const struct ox_port *owner;
 	uint16_t port, queues;
 	unsigned int generation, count, room;
 	uint64_t rss_types;
@@ -34,16 +35,17 @@ static const struct {
 	[OX_FLOW_SCTP] = { RTE_FLOW_ITEM_TYPE_SCTP, 12 },
 };
 
-int ox_flows_new(uint16_t port, uint16_t queues, struct ox_flows **flows)
+int ox_flows_new(const struct ox_port *owner, struct ox_flows **flows)
 {
 	struct rte_eth_dev_info info;
-	int rc = rte_eth_dev_info_get(port, &info);
+	int rc = rte_eth_dev_info_get(ox_port_number(owner), &info);
 	struct ox_flows *f = rc == 0 ? calloc(1, sizeof(*f)) : NULL;
 
 	if (f == NULL)
 		return rc != 0 ? rc : -ENOMEM;
-	f->port = port;
-	f->queues = queues;
+	f->owner = owner;
+	f->port = ox_port_number(owner);
+	f->queues = ox_port_queues(owner);
 	f->generation = ox_fork_generation();
 	f->rss_types = info.flow_type_rss_offloads;
 	*flows = f;
@@ -150,6 +152,8 @@ int ox_flows_add(struct ox_flows *f, const struct ox_flow_item *items, uint32_t 
 	pattern[count].type = RTE_FLOW_ITEM_TYPE_END;
 	if (f->generation != ox_fork_generation())
 		return -ECHILD;
+	if (ox_port_gone(f->owner))
+		return -ENODEV;
 	ox_quiet_begin();
 	rc = count > 0 ? add_passing(f, pattern, why) : add_dropping(f, why);
 	ox_quiet_end();
@@ -163,7 +167,7 @@ int ox_flows_clear(struct ox_flows *f)
 
 	if (f->generation != ox_fork_generation())
 		return -ECHILD;
-	if (!rte_eth_dev_is_valid_port(f->port)) {
+	if (ox_port_gone(f->owner)) {
 		f->count = 0;
 		return -ENODEV;
 	}

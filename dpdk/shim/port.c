@@ -42,6 +42,7 @@ struct ox_port {
 	uint16_t queues, next_queue, only_queue;
 	int joined, promisc_before, promisc_result;
 	unsigned int generation;
+	atomic_int gone;	/* the device was taken away; its number may be another's now */
 	struct rte_mempool *pool;
 	struct ox_filter *filter;
 	/* A driver that stamps in microseconds of the epoch (net_pcap): where, and by what flag. */
@@ -312,6 +313,15 @@ static int start(struct ox_port *p, const struct ox_port_config *config,
 	return rte_eth_dev_start(p->port);
 }
 
+static int on_destroy(uint16_t port, enum rte_eth_event_type event, void *p, void *result)
+{
+	(void)port;
+	(void)event;
+	(void)result;
+	atomic_store(&((struct ox_port *)p)->gone, 1);
+	return 0;
+}
+
 int ox_port_open(const struct ox_port_config *config, struct ox_port **port, const char **step)
 {
 	struct rte_eth_dev_info info;
@@ -340,6 +350,7 @@ int ox_port_open(const struct ox_port_config *config, struct ox_port **port, con
 		free(p);
 		return rc;
 	}
+	rte_eth_dev_callback_register(p->port, RTE_ETH_EVENT_DESTROY, on_destroy, p);
 	find_stamps(p, &info);
 	rte_eth_stats_get(p->port, &p->base);
 	*port = p;
@@ -356,9 +367,19 @@ int ox_port_promisc_result(const struct ox_port *p)
 	return p->promisc_result;
 }
 
+uint16_t ox_port_number(const struct ox_port *p)
+{
+	return p->port;
+}
+
 uint16_t ox_port_queues(const struct ox_port *p)
 {
 	return p->queues;
+}
+
+int ox_port_gone(const struct ox_port *p)
+{
+	return atomic_load_explicit(&p->gone, memory_order_relaxed);
 }
 
 /* --- closing --- */
@@ -377,10 +398,15 @@ static void release(struct ox_port *p)
 void ox_port_stop(struct ox_port *p)
 {
 	/* The devices are the parent's: a child leaves them alone. */
-	if (p->generation != ox_fork_generation() || !rte_eth_dev_is_valid_port(p->port))
+	if (p->generation != ox_fork_generation())
 		return;
 	release(p);
+	if (ox_port_gone(p)) {
+		restore_interface(p);
+		return;
+	}
 	ox_quiet_begin();
+	rte_eth_dev_callback_unregister(p->port, RTE_ETH_EVENT_DESTROY, on_destroy, p);
 	if (p->promisc_before == 0 && rte_eth_promiscuous_get(p->port) == 1)
 		rte_eth_promiscuous_disable(p->port);
 	if (!p->joined) {
@@ -527,8 +553,7 @@ int ox_port_receive(struct ox_port *p, struct pcapx_plugin_packet *packets)
 		ox_thread_enter();
 	if (p->held > 0)
 		release(p);
-	/* The device may have been taken away. */
-	if (unlikely(!rte_eth_dev_is_valid_port(p->port)))
+	if (unlikely(ox_port_gone(p)))
 		return -ENODEV;
 	uint16_t received = 0;
 
@@ -585,7 +610,7 @@ int ox_port_inject(struct ox_port *p, const uint8_t *frame, uint32_t len)
 		return -ECHILD;
 	if (p->joined)
 		return -EPERM;
-	if (!rte_eth_dev_is_valid_port(p->port))
+	if (ox_port_gone(p))
 		return -ENODEV;
 	if (rte_lcore_id() == LCORE_ID_ANY)
 		ox_thread_enter();
@@ -610,6 +635,8 @@ int ox_port_stats(struct ox_port *p, struct pcapx_plugin_stats *stats)
 
 	if (p->generation != ox_fork_generation())
 		return -ECHILD;
+	if (ox_port_gone(p))
+		return -ENODEV;
 	rc = rte_eth_stats_get(p->port, &now);
 	if (rc != 0)
 		return rc;

@@ -86,8 +86,11 @@ unsigned int ox_port_buffers_in_use(const struct ox_port *port);
 /* Pools that could not be freed yet because something still holds buffers of theirs. */
 unsigned int ox_pools_waiting(void);
 
+uint16_t ox_port_number(const struct ox_port *port);
 /* Receive queues that are read. */
 uint16_t ox_port_queues(const struct ox_port *port);
+/* Whether its device was taken away. */
+int ox_port_gone(const struct ox_port *port);
 
 /* --- flow.c --- */
 
@@ -113,8 +116,8 @@ struct ox_flow_item {
 
 struct ox_flows;
 
-/* For the rules of a port that we configured, with so many receive queues. */
-int ox_flows_new(uint16_t port, uint16_t queues, struct ox_flows **flows);
+/* For the rules of a port that we configured, which must outlive them. */
+int ox_flows_new(const struct ox_port *port, struct ox_flows **flows);
 /* A rule that lets pass what matches; without items, one of lower priority that drops all. On
    failure *why may be the driver's text. */
 int ox_flows_add(struct ox_flows *flows, const struct ox_flow_item *items, uint32_t count,

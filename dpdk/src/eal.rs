@@ -180,8 +180,18 @@ fn command_line(wanted: &Wanted) -> Result<Vec<String>, Failure> {
     Ok(arguments::complete(user, &situation))
 }
 
+/// Whether this process has privileges that its user has not (set-user-ID, file capabilities):
+/// what the user says must not load libraries, nor write files.
+pub fn privileged() -> bool {
+    // SAFETY: reads the auxiliary vector only.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
 /// `PCAPX_DPDK_EAL`, or `DPDK_CFG`, which libpcap's DPDK module read.
 fn user_words() -> Result<Vec<String>, Failure> {
+    if privileged() {
+        return Ok(Vec::new());
+    }
     for variable in ["PCAPX_DPDK_EAL", "DPDK_CFG"] {
         if let Some(value) = std::env::var_os(variable) {
             let text =

@@ -87,9 +87,7 @@ unsafe extern "C" {
     pub fn ox_port_inject(port: *mut OxPort, frame: *const u8, len: u32) -> c_int;
     pub fn ox_port_stats(port: *mut OxPort, stats: *mut Stats) -> c_int;
 
-    pub fn ox_port_queues(port: *const OxPort) -> u16;
-
-    pub fn ox_flows_new(port: u16, queues: u16, flows: *mut *mut OxFlows) -> c_int;
+    pub fn ox_flows_new(port: *const OxPort, flows: *mut *mut OxFlows) -> c_int;
     pub fn ox_flows_add(
         flows: *mut OxFlows,
         items: *const Item,

@@ -164,8 +164,8 @@ fn lock_holder(config: &Path) -> Option<(i32, std::fs::File)> {
 /// the program is linked with must come first here too.
 fn load_its_pool_drivers(primary: i32) {
     let mut drivers: Vec<String> = match std::env::var("PCAPX_DPDK_POOL_DRIVERS") {
-        Ok(list) => list.split(',').map(str::to_owned).collect(),
-        Err(_) => linked_pool_drivers(&format!("/proc/{primary}/exe")),
+        Ok(list) if !eal::privileged() => list.split(',').map(str::to_owned).collect(),
+        _ => linked_pool_drivers(&format!("/proc/{primary}/exe")),
     };
     drivers.retain(|driver| !driver.is_empty());
     for driver in drivers {

@@ -1,7 +1,7 @@
 //! Sources on ports: `dpdk:…`.
 
 use crate::eal::{self, Eal, Turn, Wanted};
-use crate::error::{Failure, PCAP_WARNING, PCAP_WARNING_PROMISC_NOTSUP};
+use crate::error::{Failure, PCAP_ERROR_PERM_DENIED, PCAP_WARNING, PCAP_WARNING_PROMISC_NOTSUP};
 use crate::ffi::{self, OxPort, PortConfig, PortFacts};
 use crate::flow::{self, Offload};
 use crate::name::Target;
@@ -100,19 +100,19 @@ impl PortSource {
         let forks = unsafe { ffi::ox_fork_generation() };
         let mut source = Self { raw, offload: Offload::Off, plugged, claim: Some(claim), forks };
         if wanted {
-            source.offload = source.prepare_offload(port)?;
+            source.offload = source.prepare_offload()?;
         }
         let warning = source.warning(port, only);
         Ok((source, warning))
     }
 
     /// Only where the port is ours: on others a rule would take packets from the program.
-    fn prepare_offload(&self, port: u16) -> Result<Offload, Failure> {
-        // SAFETY: the port is open.
-        let (joined, queues) = unsafe {
-            (ffi::ox_port_joined(self.raw.as_ptr()), ffi::ox_port_queues(self.raw.as_ptr()))
-        };
-        if joined != 0 { Ok(Offload::Joined) } else { Offload::on(port, queues) }
+    fn prepare_offload(&self) -> Result<Offload, Failure> {
+        let port = self.raw.as_ptr();
+        // SAFETY: the port is open, and freed after its rules.
+        unsafe {
+            if ffi::ox_port_joined(port) != 0 { Ok(Offload::Joined) } else { Offload::on(port) }
+        }
     }
 
     /// Gives the port the rules that go with `program`, see [`Offload::apply`].
@@ -264,6 +264,16 @@ fn find(target: &Target) -> Result<(u16, Option<Plugged>), Failure> {
                 )));
             }
             Ok((*number, None))
+        }
+        // net_pcap writes files.
+        Target::Device { bus: "vdev", arguments, .. }
+            if !arguments.is_empty() && eal::privileged() =>
+        {
+            Err(Failure {
+                status: PCAP_ERROR_PERM_DENIED,
+                text: "a program with privileges of its own takes no arguments of virtual devices"
+                    .into(),
+            })
         }
         Target::Device { bus, name, arguments } => find_device(bus, name, arguments),
     }

@@ -132,8 +132,17 @@ int main(int argc, char **argv)
 		;
 	CHECK(status == PCAP_ERROR && strstr(pcap_geterr(p), "is gone") != NULL);
 	CHECK(pcap_sendpacket(p, frame, sizeof(frame)) != 0);
-	pcap_close(p);
+	/* Another device gets its number: it is not taken for the one that is gone, nor stopped. */
 	CHECK(rte_eal_hotplug_add("vdev", "net_null1", "size=70") == 0);
+	CHECK(rte_eth_dev_get_port_by_name("net_null1", &port) == 0 && port == 1);
+	start_port(1, 1);
+	CHECK(pcap_dispatch(p, -1, count, NULL) == PCAP_ERROR);
+	struct pcap_stat stats;
+	CHECK(pcap_stats(p, &stats) == PCAP_ERROR);
+	pcap_close(p);
+	CHECK(rte_eth_rx_burst(1, 0, &m, 1) == 1);
+	rte_pktmbuf_free(m);
+	CHECK(rte_eth_dev_stop(1) == 0);
 
 	/* Listed when asked for by scheme only. */
 	char error[PCAP_ERRBUF_SIZE];

@@ -103,3 +103,48 @@ fn under_valgrind() {
         .env("PCAPX_DPDK_EAL", "--no-huge -m 64 --no-pci --no-shconf");
     assert_eq!(run_command(command).trim(), "ok");
 }
+
+/// A set-user-ID program is not told by its user what DPDK loads or writes.
+#[test]
+fn programs_with_privileges() {
+    let Some(library) = library_dir() else { return };
+    // SAFETY: no conditions.
+    if unsafe { libc::getuid() } != 0 {
+        eprintln!("SKIPPED: needs root, to make a set-user-ID program");
+        return;
+    }
+    // The dynamic linker, too, looks only where the program says.
+    let place = TempFile::new("privileged");
+    std::fs::create_dir(&place.0).unwrap();
+    for file in ["libpcap.so.0.8", "libpcap-dpdk.so"] {
+        std::fs::copy(library.join(file), place.0.join(file)).unwrap();
+    }
+    let run_path = format!("-Wl,-rpath={}", place.0.display());
+    let Some(program) = compiled("tests/dpdk/waits.c", "setuid", &[&run_path]) else { return };
+    let mode = |path: &std::path::Path, mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&place.0, 0o755);
+    mode(&program.0, 0o4755);
+    let run = |device: &str| {
+        let output = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program.0)
+            .arg(device)
+            .env("PCAPX_DPDK_EAL", "-d /nonexistent.so --no-such-option")
+            .output()
+            .unwrap();
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        format!("{out}{err}")
+    };
+    let written = TempFile::new("written");
+    let said = run(&format!("dpdk:net_pcap0,tx_pcap={}", written.0.display()));
+    assert!(said.contains("takes no arguments of virtual devices"), "{said}");
+    assert!(!written.0.exists());
+    // The refused one would have been the variable's fault.
+    let said = run("dpdk:net_ring0");
+    assert!(said.contains("packets > 0"), "{said}");
+    let _ = std::fs::remove_dir_all(&place.0);
+}

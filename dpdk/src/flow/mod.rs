@@ -12,7 +12,7 @@ mod proof;
 mod rule;
 
 use crate::error::Failure;
-use crate::ffi::{self, OxFlows};
+use crate::ffi::{self, OxFlows, OxPort};
 use oxpcap_plugin::CbpfInsn;
 pub use rule::Item;
 use rule::{Detail, Rule};
@@ -49,11 +49,14 @@ pub fn wanted() -> Result<bool, Failure> {
 }
 
 impl Offload {
-    /// For a port that receives with `queues` queues.
-    pub fn on(port: u16, queues: u16) -> Result<Self, Failure> {
+    /// For an open port.
+    ///
+    /// # Safety
+    /// The port outlives the result.
+    pub unsafe fn on(port: *const OxPort) -> Result<Self, Failure> {
         let mut raw = std::ptr::null_mut();
-        // SAFETY: `raw` is writable.
-        let rc = unsafe { ffi::ox_flows_new(port, queues, &mut raw) };
+        // SAFETY: `raw` is writable; the caller promises the rest.
+        let rc = unsafe { ffi::ox_flows_new(port, &mut raw) };
         match NonNull::new(raw).filter(|_| rc == 0) {
             Some(raw) => Ok(Self::On(Rules(raw))),
             None => Err(Failure::errno("preparing rte_flow", rc, "")),
