@@ -4,6 +4,7 @@
 #   make install        PREFIX=/usr/local, DESTDIR=, LIBDIR=$(PREFIX)/lib
 #   make SONAME=NAME    soname of the library; the default is the distribution's own
 #   make test           everything; as root also live captures
+#   make tsan           the threads test under ThreadSanitizer
 #   make demo           the system's tcpdump on this library (Debian, root)
 
 PREFIX ?= /usr/local
@@ -21,7 +22,7 @@ LIBS_STATIC := -lgcc_s -lpthread -lm -ldl -lc
 HAVE_DPDK := $(shell pkg-config --exists libdpdk 2>/dev/null && echo yes)
 export SONAME STRIP TARGET API_VERSION LIBS_STATIC HAVE_DPDK
 
-.PHONY: all stage build install test demo bench fuzz lint clean
+.PHONY: all stage build install test demo bench fuzz tsan lint clean
 
 all: stage
 
@@ -51,6 +52,11 @@ bench:
 
 fuzz:
 	OXPCAP_FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(CARGO) test --profile fuzz --test differential -- --nocapture
+	OXPCAP_REJECT_CASES=500000 $(CARGO) test --profile fuzz --test reject_texts
+
+# 77: the toolchain has no ThreadSanitizer.
+tsan:
+	tests/thread_sanitizer.sh || [ $$? -eq 77 ]
 
 lint:
 	$(CARGO) fmt --all --check

@@ -2,10 +2,9 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::thread;
 
-use fuzz::{Rng, dlt, filters};
+use fuzz::{Rng, dlt};
 use pcap::bpf::{Program, validate};
 use pcap::filter::{FilterError, compile};
 use pcap::linktype::Dlt;
@@ -169,39 +168,4 @@ fn deep_and_alternating() {
             }
         }
     });
-}
-
-#[test]
-fn threads() {
-    let mut rng = Rng::new(13);
-    let work: Vec<(i32, String)> = (0..400)
-        .map(|_| {
-            let (_, dlt) = dlt::pick(&mut rng);
-            (dlt, filters::write(&mut rng, dlt).text)
-        })
-        .collect();
-    let compile_all = |work: &[(i32, String)], from: usize| -> Vec<Result<Program, String>> {
-        let mut results = vec![Err(String::new()); work.len()];
-        for i in 0..work.len() {
-            let i = (i + from) % work.len();
-            let (dlt, text) = &work[i];
-            results[i] = try_compile(text.as_bytes(), *dlt, true).map_err(|e| e.to_string());
-        }
-        results
-    };
-    let wanted = Arc::new(compile_all(&work, 0));
-    let work = Arc::new(work);
-    let threads: Vec<_> = (0..8)
-        .map(|thread| {
-            let (work, wanted) = (Arc::clone(&work), Arc::clone(&wanted));
-            thread::spawn(move || {
-                for round in 0..3 {
-                    assert_eq!(compile_all(&work, thread * 50 + round * 7), *wanted);
-                }
-            })
-        })
-        .collect();
-    for thread in threads {
-        thread.join().unwrap();
-    }
 }

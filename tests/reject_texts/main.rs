@@ -1,8 +1,8 @@
 //! Invalid filters: what is refused, and with which words, against the system's libpcap. Where the
 //! development line has other words than libpcap 1.10, [`texts`] says which.
 //!
-//! `OXPCAP_REJECT_CASES` is the number of generated filters (`make fuzz` has more of them);
-//! `OXPCAP_FUZZ_SEED` another seed.
+//! `OXPCAP_REJECT_CASES` is the number of generated filters (more with `make fuzz`), and stands for
+//! every primitive on every link-layer type; `OXPCAP_FUZZ_SEED` is another first seed.
 
 mod cases;
 #[path = "../support/mod.rs"]

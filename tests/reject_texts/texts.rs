@@ -42,6 +42,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("number *", "'*' qualifier applied to IPv*"),
     ("too many registers needed *", "can't parse filter expression: syntax error"),
     ("too many registers needed *", "number *"),
+    ("can't parse filter expression: syntax error", "too many registers needed *"),
     // Directions of 802.11.
     ("'*are only supported on 802.11*", "'*' is valid for 802.11 syntax only"),
     ("* link-layer type filtering not implemented", "'*' is not a valid qualifier for 'port*'"),
@@ -77,6 +78,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("*", "'*' is not a valid port"),
     ("unknown port in range '*0x*'", "*"),
     ("unknown port in range '*'", "illegal port number *"),
+    ("unknown port in range '*'", "number * overflows 32 bits"),
     ("unknown port in range '*'", "port range '*' has no * port"),
     ("illegal port number *", "number * overflows 32 bits"),
     // Link-layer types.
@@ -156,10 +158,12 @@ pub fn change(dlt: i32, filter: &str, theirs: &str, ours: &str) -> Option<&'stat
     if CHANGED_DLTS.contains(&dlt) {
         return Some("link-layer types of which more is known");
     }
-    // One question in newer versions; and protocols of ARCnet that are no longer looked for.
-    if (theirs, ours) == (ACCEPTED, REJECTS_ALL)
-        && (filter.contains("mpls") || [7, 129].contains(&dlt))
-    {
+    // One question in newer versions; protocols that are no longer looked for (ARCnet's old ones, and
+    // behind IPv6 where Juniper's magic number stands for both).
+    let juniper =
+        matches!(dlt, 130..=138 | 164 | 167 | 168 | 174 | 178..=183 | 194 | 200 | 232..=234 | 238);
+    let fewer = juniper || matches!(dlt, 7 | 129) || filter.contains("mpls");
+    if (theirs, ours) == (ACCEPTED, REJECTS_ALL) && fewer {
         return Some("contradictions that 1.10 does not see");
     }
     // Libpcap's optimizer loses the left side of `A & 0xffffffff`.
