@@ -5,8 +5,9 @@
 #
 # Both run the programs that the system's libpcap compiles. Medians over the rounds. Needs gcc and libpcap0.8-dev.
 set -euo pipefail
+lib=$(realpath -e "${1:-$(dirname "$0")/../stage}/lib")
+[ -e "$lib/libpcap.so.0.8" ]
 cd "$(dirname "$0")"
-lib=$(realpath "${1:-../stage}")/lib
 rounds=${2:-7}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT

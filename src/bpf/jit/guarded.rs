@@ -56,6 +56,8 @@ struct Slot {
     entry: Cell<Option<Entry>>,
     /// Interpreted runs until it is to be compiled, 0 for never.
     runs_left: Cell<u32>,
+    /// Whether there is code for this slot in [`CODE`], if only such of an earlier program.
+    has_code: Cell<bool>,
 }
 
 impl Slot {
@@ -73,6 +75,14 @@ impl Slot {
     fn clear(&self) {
         self.key.set(0);
         self.entry.set(None);
+    }
+
+    /// Takes over another slot's program; code is another matter.
+    fn copy(&self, other: &Self) {
+        self.key.set(other.key.get());
+        self.len.set(other.len.get());
+        self.entry.set(other.entry.get());
+        self.runs_left.set(other.runs_left.get());
     }
 
     /// Its program is interpreted for so many runs, then it is to be compiled.
@@ -93,7 +103,10 @@ struct Owned([Option<GuardedCode>; SLOTS]);
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        table().slots.iter().for_each(Slot::clear);
+        for slot in &table().slots {
+            slot.clear();
+            slot.has_code.set(false);
+        }
     }
 }
 
@@ -102,6 +115,16 @@ impl Table {
     #[inline(always)]
     fn first(address: usize) -> usize {
         address / 32 % SLOTS
+    }
+
+    /// Runs `f`, unless the table is in use, and what comes in between leaves it as it is.
+    fn alone<T>(&self, f: impl FnOnce(&Self) -> T) {
+        if !self.busy.replace(true) {
+            compiler_fence(Ordering::SeqCst);
+            f(self);
+            compiler_fence(Ordering::SeqCst);
+            self.busy.set(false);
+        }
     }
 
     /// The index of the slot that a program is in, or of the second one to look at.
@@ -165,6 +188,7 @@ fn table() -> &'static Table {
                     len: Cell::new(0),
                     entry: Cell::new(None),
                     runs_left: Cell::new(0),
+                    has_code: Cell::new(false),
                 }
             };
             Table { busy: Cell::new(false), slots: [empty; SLOTS] }
@@ -304,22 +328,33 @@ pub(in crate::bpf) fn upkeep(insns: &[Insn]) -> Upkeep {
 /// Whether a program runs as native code.
 pub(in crate::bpf) fn is_native(insns: &[Insn]) -> bool {
     let table = table();
-    let at = table.find(insns);
-    let has_code = CODE.try_with(|code| code.try_borrow().is_ok_and(|code| code.0[at].is_some()));
-    table.slots[at].is_for(insns) && has_code.unwrap_or(false)
+    let slot = &table.slots[table.find(insns)];
+    slot.is_for(insns) && slot.has_code.get()
 }
 
-/// Gives a program a slot, to be compiled after so many runs.
+/// Gives a program the first slot to look in, to be compiled after so many runs. What was there
+/// moves to the second.
 pub(in crate::bpf) fn remember(insns: &[Insn], runs: u32) {
+    let first = Table::first(insns.as_ptr().addr());
+    let put = |table: &Table| {
+        let (slot, second) = (&table.slots[first], &table.slots[first ^ 1]);
+        let moves = slot.key.get() != 0 && !slot.is_at(insns.as_ptr().addr());
+        if moves {
+            second.copy(slot);
+        }
+        slot.interpret(insns, runs);
+        moves
+    };
+    let pair = [first, first ^ 1].map(|at| &table().slots[at]);
+    if pair.iter().all(|slot| !slot.has_code.get()) {
+        table().alone(|table| put(table));
+        return;
+    }
     change(|table, code| {
-        let address = insns.as_ptr().addr();
-        let first = Table::first(address);
-        let pair = [first, first ^ 1];
-        let same_place = pair.into_iter().find(|&at| table.slots[at].is_at(address));
-        let interpreted = pair.into_iter().find(|&at| code[at].is_none());
-        let at = same_place.or(interpreted).unwrap_or(first);
-        table.slots[at].interpret(insns, runs);
-        code[at] = None;
+        if put(table) {
+            code[first ^ 1] = code[first].take();
+        }
+        code[first] = None;
     });
 }
 
@@ -346,17 +381,16 @@ pub(in crate::bpf) fn compile(insns: &[Insn], is_valid: bool) {
     });
 }
 
-/// Changes the table, unless it is in use, or the thread ends.
+/// Changes the table and its code, unless they are in use, or the thread ends.
 fn change(f: impl FnOnce(&Table, &mut [Option<GuardedCode>; SLOTS])) {
     let _ = CODE.try_with(|code| {
         if let Ok(mut code) = code.try_borrow_mut() {
-            let table = table();
-            if !table.busy.replace(true) {
-                compiler_fence(Ordering::SeqCst);
+            table().alone(|table| {
                 f(table, &mut code.0);
-                compiler_fence(Ordering::SeqCst);
-                table.busy.set(false);
-            }
+                for (slot, code) in table.slots.iter().zip(&code.0) {
+                    slot.has_code.set(code.is_some());
+                }
+            });
         }
     });
 }
