@@ -3,6 +3,7 @@
 use crate::timestamp::Timestamp;
 
 /// The header that goes with a packet, libpcap's `struct pcap_pkthdr` in Rust's types.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketHeader {
     /// When the packet was captured.
@@ -33,6 +34,7 @@ impl From<Packet<'_>> for RawPacket {
 /// A raw pointer, not a slice: it crosses user callbacks, which may close the handle or
 /// `longjmp` away, so no borrow may be alive there. It is valid until the next read on the
 /// handle it came from.
+#[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct RawPacket {
     /// Header for the packet.

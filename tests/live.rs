@@ -10,7 +10,6 @@ use netns::{Sender, in_namespace, number, run, tagged, udp, veth};
 use pcap::capture::linux::Method;
 use pcap::capture::{Backend, Direction, Fill, FilterMode};
 use pcap::linktype::Dlt;
-use pcap::packet::RawPacket;
 use pcap::timestamp::Precision;
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -407,8 +406,7 @@ fn nonblocking_with_epoll() {
                 sender.send(&udp(n, 53, 0));
                 assert_eq!(wait(2000), 1, "{method:?}: packet {n} was not announced");
                 assert_eq!(live.fill().unwrap(), Fill::Ready);
-                let mut packet = RawPacket::NONE;
-                assert_eq!(live.take(std::slice::from_mut(&mut packet)), 1);
+                let mut packet = live.next_packet().unwrap();
                 live.detach(&mut packet);
                 // Taken out of the ring: nothing is announced, and the packet is still there.
                 assert_eq!(wait(0), 0, "{method:?}");

@@ -47,7 +47,7 @@ struct ox_pdump {
 	struct rte_mbuf *burst[OX_BURST];
 	unsigned int held, idle, generation;
 	uint16_t port;
-	int enabled;
+	int enabled, nanoseconds;
 	struct rte_ring *ring;
 	struct rte_mempool *pool;
 	struct rte_bpf_prm *filter;	/* in memory the primary sees */
@@ -165,7 +165,7 @@ static int claim(struct ox_pdump *d, const char **step)
 	return 0;
 }
 
-int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step)
+int ox_pdump_open(uint16_t port, int nanoseconds, struct ox_pdump **dump, const char **step)
 {
 	struct ox_pdump *d = calloc(1, sizeof(*d));
 	int rc;
@@ -173,6 +173,7 @@ int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step)
 	if (d == NULL)
 		return -ENOMEM;
 	d->port = port;
+	d->nanoseconds = nanoseconds;
 	d->generation = ox_fork_generation();
 	ox_quiet_begin();
 	rc = claim(d, step);
@@ -229,12 +230,13 @@ int ox_pdump_set_filter(struct ox_pdump *d, const struct pcapx_ebpf_insn *progra
 }
 
 /* Contiguous bytes; the packet is freed with the burst. */
-static void describe(struct ox_pdump *d, unsigned int i, struct pcapx_plugin_packet *packet)
+static void describe(struct ox_pdump *d, unsigned int i, struct pcapx_plugin_packet stamp,
+    struct pcapx_plugin_packet *packet)
 {
 	const struct rte_mbuf *m = d->burst[i];
 	uint8_t *copy;
 
-	packet->time_ns = 0;
+	*packet = stamp;
 	packet->len = m->pkt_len;
 	packet->caplen = m->data_len;
 	packet->data = rte_pktmbuf_mtod(m, const uint8_t *);
@@ -256,11 +258,13 @@ int ox_pdump_receive(struct ox_pdump *d, struct pcapx_plugin_packet *packets)
 		return -ENODEV;
 	rte_pktmbuf_free_bulk(d->burst, d->held);
 	d->held = rte_ring_dequeue_burst(d->ring, (void **)d->burst, OX_BURST, NULL);
-	for (unsigned int i = 0; i < d->held; i++)
-		describe(d, i, &packets[i]);
-	if (d->held > 0)
+	if (d->held > 0) {
+		struct pcapx_plugin_packet stamp = ox_stamp(d->nanoseconds);
+
+		for (unsigned int i = 0; i < d->held; i++)
+			describe(d, i, stamp, &packets[i]);
 		d->idle = 0;
-	else if (++d->idle % LOOK_EVERY == 0 && !primary_alive())
+	} else if (++d->idle % LOOK_EVERY == 0 && !primary_alive())
 		return -ENODEV;
 	return (int)d->held;
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "shim.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <net/if.h>
 #include <pthread.h>
@@ -16,6 +17,7 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
@@ -40,7 +42,7 @@ struct ox_port {
 	struct rte_mempool *held_pool; /* of all these, if they can go back as they are; or NULL */
 	uint16_t port;
 	uint16_t queues, next_queue, only_queue;
-	int joined, promisc_before, promisc_result;
+	int joined, promisc_before, promisc_result, nanoseconds;
 	unsigned int generation;
 	atomic_int gone;	/* the device was taken away; its number may be another's now */
 	struct rte_mempool *pool;
@@ -48,6 +50,7 @@ struct ox_port {
 	/* A driver that stamps in microseconds of the epoch (net_pcap): where, and by what flag. */
 	int stamp_offset;
 	uint64_t stamp_flag;
+	uint64_t special_flags;	/* of buffers that `describe_more` looks at */
 	struct slow_buffer slow[OX_BURST]; /* for packets of several segments */
 	struct rte_eth_stats base;
 	int interface_flags;	/* of a kernel interface under the port, before; -1: none */
@@ -121,6 +124,24 @@ static pthread_mutex_t waiting_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct rte_mempool *waiting[256];
 static unsigned int waiting_count;
 
+/*
+ * Bytes of a buffer. Without huge pages DPDK lets no buffer cross a page if it fits in one, so the
+ * customary ones would begin at the same place of one page each, and their first lines compete for
+ * a handful of places in the first-level cache. A buffer that is a cache line longer than a page
+ * takes as much memory, and each begins a line further.
+ */
+static uint16_t buffer_size(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t overhead = sizeof(struct rte_mempool_objhdr) + sizeof(struct rte_mbuf);
+	size_t customary = RTE_MBUF_DEFAULT_BUF_SIZE;
+	size_t longer = RTE_ALIGN(page + 1, RTE_CACHE_LINE_SIZE) - overhead;
+
+	if (rte_eal_has_hugepages() || longer < customary || longer > UINT16_MAX)
+		return (uint16_t)customary;
+	return (uint16_t)longer;
+}
+
 static struct rte_mempool *make_pool(const struct ox_port *p, uint32_t buffers)
 {
 	static atomic_uint serial;
@@ -129,7 +150,7 @@ static struct rte_mempool *make_pool(const struct ox_port *p, uint32_t buffers)
 
 	snprintf(name, sizeof(name), "pcapx_%u_%u", (unsigned int)getpid(),
 	    atomic_fetch_add(&serial, 1));
-	return rte_pktmbuf_pool_create(name, buffers, CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+	return rte_pktmbuf_pool_create(name, buffers, CACHE, 0, buffer_size(),
 	    socket < 0 ? SOCKET_ID_ANY : socket);
 }
 
@@ -332,6 +353,7 @@ int ox_port_open(const struct ox_port_config *config, struct ox_port **port, con
 		return -ENOMEM;
 	p->port = config->port;
 	p->generation = ox_fork_generation();
+	p->nanoseconds = config->nanoseconds;
 	*step = "asking the port for its properties";
 	rc = rte_eth_dev_info_get(p->port, &info);
 	if (rc != 0) {
@@ -352,6 +374,7 @@ int ox_port_open(const struct ox_port_config *config, struct ox_port **port, con
 	}
 	rte_eth_dev_callback_register(p->port, RTE_ETH_EVENT_DESTROY, on_destroy, p);
 	find_stamps(p, &info);
+	p->special_flags = p->stamp_flag | RTE_MBUF_F_RX_VLAN_STRIPPED;
 	rte_eth_stats_get(p->port, &p->base);
 	*port = p;
 	return 0;
@@ -471,40 +494,64 @@ static void describe_slow(struct ox_port *p, uint16_t i, struct pcapx_plugin_pac
 	}
 }
 
+static void stamp_by_driver(const struct ox_port *p, const struct rte_mbuf *m,
+    struct pcapx_plugin_packet *packet)
+{
+	uint64_t time = *RTE_MBUF_DYNFIELD(m, p->stamp_offset, rte_mbuf_timestamp_t *);
+
+	packet->sec = (int64_t)(time / 1000000);
+	packet->frac = (int64_t)(time % 1000000) * (p->nanoseconds ? 1000 : 1);
+}
+
+/* What not every packet needs. */
+static __rte_noinline void describe_more(struct ox_port *p, uint16_t i,
+    struct pcapx_plugin_packet *packet)
+{
+	const struct rte_mbuf *m = p->burst[i];
+
+	if ((m->ol_flags & p->stamp_flag) != 0)
+		stamp_by_driver(p, m, packet);
+	if (m->nb_segs > 1 || (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
+		describe_slow(p, i, packet);
+}
+
+/* References and segments, side by side in a buffer, both 1. */
+#define SINGLE UINT32_C(0x00010001)
+static_assert(offsetof(struct rte_mbuf, nb_segs) == offsetof(struct rte_mbuf, refcnt) + 2, "");
+
 /*
  * Describes a packet. Not 0 where its buffer is not one of `pool` that nobody else refers to, whole
  * in one segment, and may thus not go back to the pool as it is.
  */
 static inline uint64_t describe(struct ox_port *p, uint16_t i, const struct rte_mempool *pool,
-    struct pcapx_plugin_packet *packet)
+    const struct pcapx_plugin_packet *stamp, struct pcapx_plugin_packet *packet)
 {
 	const struct rte_mbuf *m = p->burst[i];
-	const uint64_t shared = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-	uint64_t stripped = m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED;
-	uint64_t segments = (uint64_t)(m->nb_segs ^ 1);
-	uint64_t odd = segments | stripped | (m->ol_flags & shared) | (uint64_t)(m->refcnt ^ 1) |
-	    ((uintptr_t)m->pool ^ (uintptr_t)pool);
+	uint64_t flags = m->ol_flags;
+	uint64_t stripped = flags & RTE_MBUF_F_RX_VLAN_STRIPPED;
+	uint32_t single;
 
+	memcpy(&single, &m->refcnt, sizeof(single));
+	packet->sec = stamp->sec;
+	packet->frac = stamp->frac;
+	packet->caplen = packet->len = m->data_len;
 	packet->data = rte_pktmbuf_mtod(m, const uint8_t *);
 	rte_prefetch0(packet->data);
-	packet->caplen = packet->len = m->data_len;
-	packet->time_ns = 0;
-	if (unlikely((segments | stripped) != 0))
-		describe_slow(p, i, packet);
-	if ((m->ol_flags & p->stamp_flag) != 0)
-		packet->time_ns = (int64_t)*RTE_MBUF_DYNFIELD(m, p->stamp_offset,
-		    rte_mbuf_timestamp_t *) * 1000;
-	return odd;
+	if (unlikely(single != SINGLE || (flags & p->special_flags) != 0))
+		describe_more(p, i, packet);
+	return (single ^ SINGLE) | stripped | (flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) |
+	    ((uintptr_t)m->pool ^ (uintptr_t)pool);
 }
 
 /* Describes the first `count` packets of the burst, which libpcap holds until the next call. */
 static void hold(struct ox_port *p, uint16_t count, struct pcapx_plugin_packet *packets)
 {
+	const struct pcapx_plugin_packet stamp = ox_stamp(p->nanoseconds);
 	struct rte_mempool *pool = p->burst[0]->pool;
 	uint64_t odd = 0;
 
 	for (uint16_t i = 0; i < count; i++)
-		odd |= describe(p, i, pool, &packets[i]);
+		odd |= describe(p, i, pool, &stamp, &packets[i]);
 	p->held = count;
 	p->held_pool = odd == 0 ? pool : NULL;
 }

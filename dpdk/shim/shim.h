@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <pcap/oxpcap-plugin.h>
 
@@ -38,6 +39,16 @@ void ox_thread_enter(void);
 
 /* --- port.c --- */
 
+/* A packet without data, stamped now. */
+static inline struct pcapx_plugin_packet ox_stamp(int nanoseconds)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (struct pcapx_plugin_packet){ .sec = now.tv_sec,
+		.frac = nanoseconds ? now.tv_nsec : now.tv_nsec / 1000 };
+}
+
 struct ox_port;
 
 struct ox_port_config {
@@ -46,6 +57,7 @@ struct ox_port_config {
 	int first_queue;	/* of a running port: only this queue; -1: all */
 	int promisc;
 	uint32_t descriptors;	/* wanted per receive queue; 0: default */
+	int nanoseconds;	/* in time stamps, not microseconds */
 };
 
 struct ox_port_facts {
@@ -148,7 +160,7 @@ int ox_pools_mismatch(void);
 /* The primary's configuration file, by whose lock its death is seen; kept open. */
 void ox_watch_primary(int fd);
 /* Begins to tap a port of the primary. On failure *step names what failed. */
-int ox_pdump_open(uint16_t port, struct ox_pdump **dump, const char **step);
+int ox_pdump_open(uint16_t port, int nanoseconds, struct ox_pdump **dump, const char **step);
 /* A filter for the primary to run; none with `count` 0. What is queued is dropped. */
 int ox_pdump_set_filter(struct ox_pdump *dump, const struct pcapx_ebpf_insn *program,
     uint32_t count);

@@ -41,6 +41,7 @@ pub struct PortConfig {
     pub first_queue: c_int,
     pub promisc: c_int,
     pub descriptors: u32,
+    pub nanoseconds: c_int,
 }
 
 /// `struct ox_port_facts`.
@@ -99,7 +100,12 @@ unsafe extern "C" {
 
     pub fn ox_pools_mismatch() -> c_int;
     pub fn ox_watch_primary(fd: c_int);
-    pub fn ox_pdump_open(port: u16, dump: *mut *mut OxPdump, step: *mut *const c_char) -> c_int;
+    pub fn ox_pdump_open(
+        port: u16,
+        nanoseconds: c_int,
+        dump: *mut *mut OxPdump,
+        step: *mut *const c_char,
+    ) -> c_int;
     pub fn ox_pdump_set_filter(dump: *mut OxPdump, program: *const EbpfInsn, count: u32) -> c_int;
     pub fn ox_pdump_receive(dump: *mut OxPdump, packets: *mut Packet) -> c_int;
     pub fn ox_pdump_stats(dump: *mut OxPdump, stats: *mut Stats) -> c_int;

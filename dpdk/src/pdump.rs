@@ -6,7 +6,7 @@ use crate::eal::{self, Eal, Turn, Wanted};
 use crate::error::Failure;
 use crate::ffi::{self, OxPdump};
 use crate::port;
-use oxpcap_plugin::{EbpfInsn, Packet, Stats};
+use oxpcap_plugin::{Config, EbpfInsn, NANOSECONDS, Packet, Stats};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -19,7 +19,7 @@ pub struct PdumpSource(NonNull<OxPdump>);
 
 impl PdumpSource {
     /// Opens `PREFIX/PORT`; PORT is a number or a device name.
-    pub fn open(name: &str) -> Result<Self, Failure> {
+    pub fn open(name: &str, config: &Config) -> Result<Self, Failure> {
         let (prefix, port) = name.split_once('/').ok_or_else(|| {
             Failure::no_device(format!("dpdk-pdump:{name}: not of the form dpdk-pdump:PREFIX/PORT"))
         })?;
@@ -30,8 +30,9 @@ impl PdumpSource {
         let mark = ffi::log_mark();
         let mut raw = std::ptr::null_mut();
         let mut step: *const c_char = c"opening".as_ptr();
+        let nanoseconds = c_int::from(config.precision == NANOSECONDS);
         // SAFETY: all pointers are valid over the call.
-        let rc = unsafe { ffi::ox_pdump_open(port, &mut raw, &mut step) };
+        let rc = unsafe { ffi::ox_pdump_open(port, nanoseconds, &mut raw, &mut step) };
         NonNull::new(raw).filter(|_| rc == 0).map(Self).ok_or_else(|| {
             // SAFETY: the shim sets it to string constants.
             let step = unsafe { CStr::from_ptr(step) }.to_string_lossy();

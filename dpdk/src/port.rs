@@ -5,7 +5,7 @@ use crate::error::{Failure, PCAP_ERROR_PERM_DENIED, PCAP_WARNING, PCAP_WARNING_P
 use crate::ffi::{self, OxPort, PortConfig, PortFacts};
 use crate::flow::{self, Offload};
 use crate::name::Target;
-use oxpcap_plugin::{CbpfInsn, Config, EbpfInsn, Packet, Stats};
+use oxpcap_plugin::{CbpfInsn, Config, EbpfInsn, NANOSECONDS, Packet, Stats};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -93,6 +93,7 @@ impl PortSource {
             first_queue: only,
             promisc: config.promisc,
             descriptors: config.buffer_size / 2048,
+            nanoseconds: c_int::from(config.precision == NANOSECONDS),
         };
         let wanted = flow::wanted()?;
         let raw = open_port(name, &request)?;

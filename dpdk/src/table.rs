@@ -83,7 +83,7 @@ unsafe extern "C" fn open(
                 let (port, warning) = PortSource::open(name, config)?;
                 (Source::Port(port), warning)
             }
-            "dpdk-pdump" => (Source::Pdump(PdumpSource::open(name)?), None),
+            "dpdk-pdump" => (Source::Pdump(PdumpSource::open(name, config)?), None),
             _ => return Err(Failure::no_device(format!("{device}: not a DPDK device"))),
         };
         opened.linktype = DLT_EN10MB;

@@ -1,5 +1,5 @@
 /*
- * The C ABI between libpcap (oxpcap) and a capture plug-in, version 1.
+ * The C ABI between libpcap (oxpcap) and a capture plug-in, version 2.
  *
  * A plug-in is a shared object named libpcap-SCHEME.so that exports the data symbol
  * `pcapx_plugin`. When a device named "SCHEME:rest" is opened, libpcap looks for it in the
@@ -24,7 +24,7 @@
 extern "C" {
 #endif
 
-#define PCAPX_PLUGIN_ABI 1
+#define PCAPX_PLUGIN_ABI 2
 #define PCAPX_PLUGIN_ERROR_TEXT 512
 
 struct pcapx_plugin_error {
@@ -38,7 +38,7 @@ struct pcapx_plugin_config {
 	int promisc;		/* not 0: promiscuous mode */
 	int tstamp_type;	/* PCAP_TSTAMP_* */
 	uint32_t buffer_size;	/* bytes of buffering; 0 is the plug-in's default */
-	uint32_t reserved;	/* 0 */
+	uint32_t precision;	/* of time stamps: 0 microseconds, 1 nanoseconds */
 };
 
 /* What open() gives. */
@@ -52,10 +52,11 @@ struct pcapx_plugin_opened {
 
 /* One packet. Its bytes stay valid until the next receive() or close() of its source. */
 struct pcapx_plugin_packet {
-	const uint8_t *data;	/* caplen contiguous bytes */
+	int64_t sec;		/* seconds since the epoch; one clock read serves a whole burst */
+	int64_t frac;		/* microseconds, or nanoseconds where these were asked for */
 	uint32_t caplen;	/* bytes present: up to the smaller of len and 262144 */
 	uint32_t len;		/* bytes on the wire */
-	int64_t time_ns;	/* nanoseconds since the epoch; 0: libpcap stamps the burst */
+	const uint8_t *data;	/* caplen contiguous bytes */
 };
 
 struct pcapx_ebpf_insn;		/* struct ebpf_insn of DPDK, struct bpf_insn of <linux/bpf.h> */

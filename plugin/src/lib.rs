@@ -9,7 +9,7 @@
 use core::ffi::{c_char, c_int, c_void};
 
 /// Version of the ABI. A plug-in is loaded only if its [`Table::abi`] is the same.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Name of the exported [`Table`].
 pub const SYMBOL: &str = "pcapx_plugin";
@@ -38,9 +38,14 @@ pub struct Config {
     pub tstamp_type: c_int,
     /// Bytes of buffering asked for; 0 is the plug-in's default.
     pub buffer_size: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Unit of the time stamps to give: [`MICROSECONDS`] or [`NANOSECONDS`].
+    pub precision: u32,
 }
+
+/// Of [`Config::precision`].
+pub const MICROSECONDS: u32 = 0;
+/// Of [`Config::precision`].
+pub const NANOSECONDS: u32 = 1;
 
 /// What opening a source gave.
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +67,16 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Packet {
-    /// First of `caplen` contiguous bytes.
-    pub data: *const u8,
+    /// Seconds since the Unix epoch.
+    pub sec: i64,
+    /// Microseconds or nanoseconds, see [`Config::precision`].
+    pub frac: i64,
     /// Bytes present.
     pub caplen: u32,
     /// Bytes the packet had on the wire.
     pub len: u32,
-    /// Nanoseconds since the Unix epoch, or 0: the caller stamps it.
-    pub time_ns: i64,
+    /// First of `caplen` contiguous bytes.
+    pub data: *const u8,
 }
 
 /// One eBPF instruction, as in the kernel's and DPDK's headers.
@@ -240,7 +247,7 @@ unsafe impl Sync for Table {}
 const _: () = {
     assert!(size_of::<Config>() == 24);
     assert!(size_of::<Opened>() == 24);
-    assert!(size_of::<Packet>() == 24);
+    assert!(size_of::<Packet>() == 32);
     assert!(size_of::<EbpfInsn>() == 8);
     assert!(size_of::<CbpfInsn>() == 8);
     assert!(size_of::<Filter>() == 32);

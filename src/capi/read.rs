@@ -9,6 +9,9 @@ use crate::packet::RawPacket;
 use std::ffi::{c_int, c_uchar};
 use std::ptr;
 
+// SAFETY: numbers and an address; to read what lies there is unsafe, and left to who vouches for it.
+unsafe impl Send for RawPacket {}
+
 /// `pcap_loop`: calls back for `cnt` packets, or until an end if `cnt` is 0 or less.
 ///
 /// 0 when `cnt` packets were seen or a savefile ended, `PCAP_ERROR_BREAK` after `pcap_breakloop`,
@@ -69,10 +72,12 @@ unsafe fn each_packet(
         let left = reading.left();
         let mut count = 0;
         while count < left {
-            // SAFETY: open, and no other borrow is alive: this one ends before the callback.
+            // SAFETY: open, and no other borrow is alive.
             let Some(packet) = (unsafe { (*p).core.batch.pop() }) else { break };
+            // SAFETY: no step was made since the batch was filled.
+            let RawPacket { header, data } = unsafe { *packet };
             // On this frame, where reading on in the callback does not change it.
-            let (header, data) = (pcap_pkthdr::from(packet.header), packet.data);
+            let header = pcap_pkthdr::from(header);
             count += 1;
             // SAFETY: the program's function, and a packet that is valid until the next step.
             unsafe { callback(user, &raw const header, data) };
@@ -156,7 +161,8 @@ unsafe fn next_packet(p: *mut pcap_t) -> Result<RawPacket, c_int> {
         if (*p).core.batch.is_empty() || (*p).breaker.is_requested() {
             step(p, &mut reading)?;
         }
-        let Some(&(mut packet)) = (*p).core.batch.pop() else { return Err(0) };
+        let Some(packet) = (*p).core.batch.pop() else { return Err(0) };
+        let mut packet = *packet;
         if (*p).core.batch.is_empty() {
             let core = &mut (*p).core;
             // A panic leaves the packet as it is, and is met again at the next step.

@@ -142,17 +142,20 @@ pub trait Backend: Send {
             }
         }
     }
-    /// Writes packets that are ready into `out`, from its first place on: how many, 0 when
-    /// [`Backend::fill`] must be called again. Their bytes stay valid until the next call of
-    /// either, or of [`Backend::release`].
+    /// Takes packets that are ready; none when [`Backend::fill`] must be called again. They and
+    /// their bytes stay valid until the next call of either, or of [`Backend::release`].
     ///
     /// The caller hands out the first of them at once, and calls again when it has handed out all or
     /// put back the rest.
-    fn take(&mut self, out: &mut [RawPacket]) -> usize;
+    fn take(&mut self) -> &[RawPacket];
     /// The next packet that is ready.
     fn next_packet(&mut self) -> Option<RawPacket> {
-        let mut packet = [RawPacket::NONE];
-        (self.take(&mut packet) > 0).then_some(packet[0])
+        let (first, more) =
+            self.take().split_first().map(|(first, rest)| (*first, !rest.is_empty()))?;
+        if more {
+            self.put_back(1);
+        }
+        Some(first)
     }
     /// Only the first `handed_out`, at least one, of the packets that [`Backend::take`] gave last
     /// were handed out: it shall give the others again, as they are then to be shown. A source

@@ -6,6 +6,7 @@ use super::polled::Polled;
 use super::{Activated, CaptureError, Config};
 pub use crate::sys::plugin::Listed;
 use crate::sys::plugin::{self, CallError, LoadError, Plugin};
+use crate::timestamp::Precision;
 
 /// `PCAP_ERROR`.
 const PCAP_ERROR: i32 = -1;
@@ -83,7 +84,10 @@ fn plugin_config(config: &Config) -> oxpcap_plugin::Config {
         promisc: i32::from(config.promisc),
         tstamp_type: config.tstamp_type,
         buffer_size: config.buffer_size,
-        reserved: 0,
+        precision: match config.precision {
+            Precision::Micro => oxpcap_plugin::MICROSECONDS,
+            Precision::Nano => oxpcap_plugin::NANOSECONDS,
+        },
     }
 }
 

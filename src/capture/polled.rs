@@ -1,7 +1,6 @@
 //! The [`Backend`] over a plug-in's source: bursts, filtering, waiting.
 //!
-//! Packets stay where the plug-in put them; only their descriptions are kept here. The clock is
-//! read once a burst.
+//! Packets stay where the plug-in put them; only their descriptions are kept here.
 
 use super::dpdk::call_failure;
 use super::{
@@ -10,11 +9,11 @@ use super::{
 use crate::bpf::{Aux, EbpfInsn, Filter, Preference, Program, Target, op, to_ebpf};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
-use crate::packet::{PacketHeader, RawPacket};
+use crate::packet::RawPacket;
 use crate::sys::clock;
 use crate::sys::plugin::Source;
 use crate::sys::poll::{Wait, Woken};
-use crate::timestamp::{Precision, Timestamp};
+use crate::timestamp::Precision;
 use oxpcap_plugin::{CbpfInsn, FILTER_AUTO, FILTER_INTERPRETER, FILTER_JIT, FILTER_NONE};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -33,7 +32,6 @@ const LONGEST_NAP: Duration = Duration::from_micros(250);
 const DEADLINE_EVERY: u32 = 16;
 /// How often `pcap_get_required_select_timeout` tells a program to look.
 const SELECT_TIMEOUT_US: i64 = 1000;
-const NANOS: i64 = 1_000_000_000;
 
 /// The snapshot length asked for, as libpcap reads it.
 pub(super) fn snaplen(config: &Config) -> u32 {
@@ -99,11 +97,9 @@ pub(super) struct Polled {
     filtering: Filtering,
     /// What the plug-in says about the filter, for people.
     note: String,
-    /// Index of the next packet of the burst at hand, and how many were taken last.
+    /// Indices, in the burst at hand, of the next packet and of the first one that was taken last.
     next: usize,
-    taken: usize,
-    /// Time of the burst, for packets without a stamp of their own.
-    stamp: Timestamp,
+    first: usize,
     accepted: u64,
     wake: Arc<Flag>,
     /// The pace of the wait that is going on.
@@ -125,8 +121,7 @@ impl Polled {
             filtering: Filtering::Off,
             note: String::new(),
             next: 0,
-            taken: 0,
-            stamp: Timestamp::default(),
+            first: 0,
             accepted: 0,
             wake: Arc::default(),
             pace: None,
@@ -140,7 +135,6 @@ impl Polled {
         if !self.source.receive().map_err(call_failure)? {
             return Ok(Poll::Nothing);
         }
-        self.stamp = split(clock::realtime_ns(), self.precision);
         if self.direction == Direction::Out {
             // A port shows what it receives; nothing it sends comes back.
             self.source.forget_packets();
@@ -148,9 +142,17 @@ impl Polled {
         if let Filtering::Here(filter) = &self.filtering {
             filter_from(&mut self.source, 0, filter);
         }
+        self.cut();
         let wanted = self.source.packets().len();
         self.accepted += wanted as u64;
         Ok(if wanted == 0 { Poll::AllRejected } else { Poll::Packets })
+    }
+
+    /// Cuts the packets at hand to the snapshot length.
+    fn cut(&mut self) {
+        if self.snaplen < MAXIMUM_SNAPLEN {
+            self.source.cut(self.snaplen);
+        }
     }
 
     fn woken(&self) -> bool {
@@ -237,15 +239,6 @@ impl Engine {
     }
 }
 
-/// Nanoseconds since the epoch in the unit of `precision`.
-fn split(ns: i64, precision: Precision) -> Timestamp {
-    let frac = ns.rem_euclid(NANOS);
-    Timestamp {
-        sec: ns.div_euclid(NANOS),
-        frac: if precision == Precision::Nano { frac } else { frac / 1000 },
-    }
-}
-
 /// Keeps, from index `from` on, the packets `filter` accepts.
 fn filter_from(source: &mut Source, from: usize, filter: &Filter) {
     // Tags lie in the packets themselves.
@@ -299,27 +292,15 @@ impl Backend for Polled {
         Ok(progress)
     }
 
-    fn take(&mut self, out: &mut [RawPacket]) -> usize {
-        let (snaplen, stamp, precision) = (self.snaplen, self.stamp, self.precision);
-        let packets = self.source.packets().get(self.next..).unwrap_or_default();
-        let mut count = 0;
-        for (packet, out) in packets.iter().zip(out) {
-            let ts = match packet.time_ns {
-                0 => stamp,
-                ns => split(ns, precision),
-            };
-            let header = PacketHeader { ts, caplen: packet.caplen.min(snaplen), len: packet.len };
-            *out = RawPacket { header, data: packet.data };
-            count += 1;
-        }
-        self.next += count;
-        self.taken = count;
-        count
+    fn take(&mut self) -> &[RawPacket] {
+        let packets = self.source.packets();
+        self.first = self.next.min(packets.len());
+        self.next = packets.len();
+        &packets[self.first..]
     }
 
     fn put_back(&mut self, handed_out: usize) {
-        self.next -= self.taken.saturating_sub(handed_out);
-        self.taken = handed_out;
+        self.next = self.next.min(self.first + handed_out);
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {
@@ -350,6 +331,7 @@ impl Backend for Polled {
         let filter = Filter::with_preference(program, self.engine.preference());
         let before = self.source.packets().len();
         filter_from(&mut self.source, self.next, &filter);
+        self.cut();
         self.accepted -= (before - self.source.packets().len()) as u64;
         self.filtering = match (taken, all) {
             (true, _) => Filtering::Plugin,
@@ -478,13 +460,5 @@ mod tests {
         let mut pace = Pace::new(Some(Duration::from_nanos(1)));
         let expired = (0..100_000).any(|_| pace.step(false) == Step::Expired);
         assert!(expired);
-    }
-
-    #[test]
-    fn time_stamps() {
-        let ts = split(1_500_000_001_123_456_789, Precision::Micro);
-        assert_eq!((ts.sec, ts.frac), (1_500_000_001, 123_456));
-        let ts = split(-1, Precision::Nano);
-        assert_eq!((ts.sec, ts.frac), (-1, 999_999_999));
     }
 }

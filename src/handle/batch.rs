@@ -2,26 +2,23 @@
 
 use crate::packet::RawPacket;
 
-/// Packets that lie ready for a handle's reader, the next one at `next`.
+/// Packets that lie ready for a handle's reader, in the memory of their source.
 ///
 /// A loop takes one after the other without entering the layers below. Whatever changes which
 /// packets are shown, or how, must put back those that were not handed out yet
 /// ([`Handle::put_back`](super::Handle::put_back)).
 pub struct Batch {
-    packets: [RawPacket; Self::CAPACITY],
+    first: *const RawPacket,
     next: usize,
     end: usize,
 }
 
 impl Batch {
-    /// Most packets at once: few enough to be at hand in the first-level cache.
-    pub const CAPACITY: usize = 64;
-
     /// No packets.
-    pub const EMPTY: Self = Self { packets: [RawPacket::NONE; Self::CAPACITY], next: 0, end: 0 };
+    pub const EMPTY: Self = Self { first: std::ptr::null(), next: 0, end: 0 };
 
     /// Whether all packets were handed out.
-    #[inline]
+    #[inline(always)]
     pub fn is_empty(&self) -> bool {
         self.next >= self.end
     }
@@ -31,27 +28,27 @@ impl Batch {
         self.next
     }
 
-    /// Hands out the next packet. Does not panic.
+    /// Hands out the next packet, which may be read until its source is used again. Does not panic.
     #[inline(always)]
-    pub fn pop(&mut self) -> Option<&RawPacket> {
-        let packet = self.packets[..].get(self.next).filter(|_| self.next < self.end)?;
+    pub fn pop(&mut self) -> Option<*const RawPacket> {
+        if self.is_empty() {
+            return None;
+        }
+        let packet = self.first.wrapping_add(self.next);
         self.next += 1;
         Some(packet)
     }
 
     /// Forgets all packets, those that were handed out, too.
     pub fn clear(&mut self) {
-        (self.next, self.end) = (0, 0);
+        *self = Self::EMPTY;
     }
 
-    /// Fills it anew: `fill` writes packets from the first place on, and says how many.
-    pub fn fill<E>(
-        &mut self,
-        fill: impl FnOnce(&mut [RawPacket]) -> Result<usize, E>,
-    ) -> Result<bool, E> {
-        (self.next, self.end) = (0, 0);
-        self.end = fill(&mut self.packets)?.min(Self::CAPACITY);
-        Ok(self.end > 0)
+    /// Other packets, of which none was handed out. Whether there are any.
+    #[inline]
+    pub fn fill(&mut self, packets: &[RawPacket]) -> bool {
+        *self = Self { first: packets.as_ptr(), next: 0, end: packets.len() };
+        !packets.is_empty()
     }
 }
 
@@ -61,22 +58,18 @@ mod tests {
 
     #[test]
     fn hands_out_in_order() {
+        let packets = [RawPacket::NONE; 3];
         let mut batch = Batch::EMPTY;
         assert!(batch.pop().is_none() && batch.is_empty());
-        let three = |out: &mut [RawPacket]| {
-            (0..3).for_each(|n| out[n].header.len = n as u32);
-            Ok::<_, ()>(3)
-        };
-        assert_eq!(batch.fill(three), Ok(true));
-        assert_eq!(batch.pop().unwrap().header.len, 0);
-        assert_eq!(batch.pop().unwrap().header.len, 1);
+        assert!(batch.fill(&packets));
+        assert_eq!(batch.pop(), Some(&raw const packets[0]));
+        assert_eq!(batch.pop(), Some(&raw const packets[1]));
         assert_eq!((batch.handed_out(), batch.is_empty()), (2, false));
-        batch.clear();
+        assert_eq!(batch.pop(), Some(&raw const packets[2]));
         assert!(batch.is_empty() && batch.pop().is_none());
+        assert_eq!(batch.handed_out(), 3);
+        batch.clear();
         assert_eq!(batch.handed_out(), 0);
-        assert_eq!(batch.fill(|_| Err(())), Err(()));
-        assert!(batch.is_empty());
-        assert_eq!(batch.fill(|out| Ok::<_, ()>(out.len() + 1)), Ok(true));
-        assert_eq!(std::iter::from_fn(|| batch.pop().map(|_| ())).count(), Batch::CAPACITY);
+        assert!(!batch.fill(&[]));
     }
 }

@@ -63,12 +63,7 @@ impl Live {
     }
 
     fn ready(&mut self, batch: &mut Batch) -> bool {
-        !batch.is_empty() || self.fill(batch)
-    }
-
-    fn fill(&mut self, batch: &mut Batch) -> bool {
-        let filled = batch.fill(|room| Ok::<_, std::convert::Infallible>(self.backend.take(room)));
-        filled.unwrap_or_default()
+        !batch.is_empty() || batch.fill(self.backend.take())
     }
 
     /// See [`Handle::put_back`](super::Handle::put_back).

@@ -4,7 +4,7 @@ use super::{Batch, Breaker, Reading, Step};
 use crate::bpf::{Filter, Program};
 use crate::capture::Placement;
 use crate::error::{Error, status};
-use crate::savefile::{Got, Reader};
+use crate::savefile::Reader;
 
 /// A savefile being read.
 pub struct Offline {
@@ -58,18 +58,13 @@ impl Offline {
             if !batch.is_empty() {
                 return Ok(Step::Packets);
             }
-            let mut at_end = false;
-            let filter = self.filter.as_ref();
-            let filled = batch.fill(|room| {
-                let got = self.reader.take(filter, room)?;
-                at_end = got == Got::End;
-                Ok::<_, Error>(got.count())
-            })?;
-            if filled {
-                return Ok(Step::Packets);
-            }
-            if at_end {
-                return Ok(reading.done());
+            match self.reader.take(self.filter.as_ref())? {
+                Some(packets) if batch.fill(packets) => return Ok(Step::Packets),
+                Some(_) => {}
+                None => {
+                    batch.clear();
+                    return Ok(reading.done());
+                }
             }
         }
     }

@@ -15,4 +15,4 @@ mod reader;
 mod source;
 
 pub use error::{AppendError, AppendReason, DumpError, PcapError, PcapNgError, ReadError};
-pub use reader::{FileInfo, Got, Next, Reader};
+pub use reader::{FileInfo, Next, Reader};

@@ -59,25 +59,6 @@ impl Next {
     }
 }
 
-/// What [`Reader::take`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Got {
-    /// So many packets; none if all that were looked at were rejected.
-    Packets(usize),
-    /// The end of the file.
-    End,
-}
-
-impl Got {
-    /// Number of packets.
-    pub fn count(self) -> usize {
-        match self {
-            Self::Packets(count) => count,
-            Self::End => 0,
-        }
-    }
-}
-
 /// Most packets taken at once.
 const MOST: usize = 64;
 
@@ -85,16 +66,15 @@ const MOST: usize = 64;
 /// and where they end, should they have to be put back.
 pub(super) struct Ahead<'a> {
     pub filter: Option<&'a Filter>,
-    out: &'a mut [RawPacket],
-    ends: &'a mut [usize; MOST],
-    count: usize,
+    packets: &'a mut Vec<RawPacket>,
+    ends: &'a mut Vec<usize>,
 }
 
 impl Ahead<'_> {
     /// Whether there is room for another packet.
     #[inline]
     pub fn has_room(&self) -> bool {
-        self.count < self.out.len().min(MOST)
+        self.packets.len() < MOST
     }
 
     /// Takes a packet, which ends at `end`, if the filter accepts it.
@@ -102,9 +82,8 @@ impl Ahead<'_> {
     pub fn offer(&mut self, packet: Packet<'_>, end: usize) {
         let accepts = |f: &Filter| f.run(packet.data, packet.header.len, &Aux::NONE) != 0;
         if self.filter.is_none_or(accepts) {
-            self.out[self.count] = packet.into();
-            self.ends[self.count] = end;
-            self.count += 1;
+            self.packets.push(packet.into());
+            self.ends.push(end);
         }
     }
 }
@@ -115,8 +94,9 @@ pub struct Reader {
     source: Source,
     format: Format,
     info: FileInfo,
-    /// Where in the buffer the packets taken last end.
-    ends: [usize; MOST],
+    /// The packets taken last, and where in the buffer they end.
+    packets: Vec<RawPacket>,
+    ends: Vec<usize>,
 }
 
 impl Reader {
@@ -149,7 +129,10 @@ impl Reader {
     /// Reads the header. Gives the source back on an error.
     fn start(mut source: Source, precision: u32) -> Result<Self, (Source, ReadError)> {
         match open_format(&mut source, precision) {
-            Ok((format, info)) => Ok(Self { source, format, info, ends: [0; MOST] }),
+            Ok((format, info)) => {
+                let (packets, ends) = (Vec::with_capacity(MOST), Vec::with_capacity(MOST));
+                Ok(Self { source, format, info, packets, ends })
+            }
             Err(e) => Err((source, e)),
         }
     }
@@ -178,34 +161,30 @@ impl Reader {
         }
     }
 
-    /// Takes packets that the filter accepts: those that lie in the buffer, or the next one. Their
-    /// bytes stay valid until the next call.
-    pub fn take(
-        &mut self,
-        filter: Option<&Filter>,
-        out: &mut [RawPacket],
-    ) -> Result<Got, ReadError> {
+    /// Takes packets that the filter accepts: those that lie in the buffer, or the next one; none
+    /// if that is rejected. `None` at the end of the file. They stay valid until the next call.
+    pub fn take(&mut self, filter: Option<&Filter>) -> Result<Option<&[RawPacket]>, ReadError> {
+        self.packets.clear();
+        self.ends.clear();
         if let Source::Blocks(blocks) = &mut self.source {
-            let mut ahead = Ahead { filter, out, ends: &mut self.ends, count: 0 };
+            let (packets, ends) = (&mut self.packets, &mut self.ends);
+            let mut ahead = Ahead { filter, packets, ends };
             match &self.format {
                 Format::Pcap(records) => records.take_ahead(blocks, &self.info, &mut ahead),
                 Format::PcapNg(ng) => ng.take_ahead(blocks, &self.info, &mut ahead),
             }
-            if ahead.count > 0 {
-                return Ok(Got::Packets(ahead.count));
+        }
+        if self.packets.is_empty() {
+            match self.next(filter)? {
+                Next::Packet(packet) => self.packets.push(packet),
+                Next::Rejected => {}
+                Next::End => return Ok(None),
+            }
+            if let Source::Blocks(blocks) = &self.source {
+                self.ends.push(blocks.start());
             }
         }
-        match (self.next(filter)?, out.first_mut(), &self.source) {
-            (Next::Packet(packet), Some(place), source) => {
-                *place = packet;
-                if let Source::Blocks(blocks) = source {
-                    self.ends[0] = blocks.start();
-                }
-                Ok(Got::Packets(1))
-            }
-            (Next::End, ..) => Ok(Got::End),
-            _ => Ok(Got::Packets(0)),
-        }
+        Ok(Some(&self.packets))
     }
 
     /// Of the packets taken last, only the first `handed_out`, at least one, were handed out: what

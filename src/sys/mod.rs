@@ -13,6 +13,7 @@ pub mod os_error;
 pub mod packet;
 pub mod plugin;
 pub mod poll;
+pub mod prefetch;
 pub mod recv_batch;
 pub mod ring_mem;
 pub mod stdio;

@@ -2,6 +2,7 @@
 //!
 //! The ABI is `include/pcap/oxpcap-plugin.h`.
 
+use crate::packet::RawPacket;
 use libc::{c_int, c_void};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use oxpcap_plugin::{
@@ -10,6 +11,7 @@ use oxpcap_plugin::{
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr, OsString};
+use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -83,8 +85,20 @@ pub struct Source {
     pub warning: i32,
     /// The warning's text.
     pub message: String,
-    packets: Vec<Packet>,
+    packets: Vec<RawPacket>,
+    /// Captured lengths before [`Source::cut`]; empty where it had nothing to do.
+    whole: Vec<u32>,
 }
+
+/// Plug-ins write packets as their users read them.
+const _: () = {
+    assert!(size_of::<Packet>() == size_of::<RawPacket>());
+    assert!(offset_of!(Packet, sec) == offset_of!(RawPacket, header.ts.sec));
+    assert!(offset_of!(Packet, frac) == offset_of!(RawPacket, header.ts.frac));
+    assert!(offset_of!(Packet, caplen) == offset_of!(RawPacket, header.caplen));
+    assert!(offset_of!(Packet, len) == offset_of!(RawPacket, header.len));
+    assert!(offset_of!(Packet, data) == offset_of!(RawPacket, data));
+};
 
 // SAFETY: the ABI demands of a source that any one thread at a time may use it.
 unsafe impl Send for Source {}
@@ -162,6 +176,7 @@ impl Plugin {
             warning,
             message: if warning > 0 { message_of(&error) } else { String::new() },
             packets: Vec::with_capacity(MAX_BURST as usize),
+            whole: Vec::with_capacity(MAX_BURST as usize),
         })
     }
 }
@@ -171,13 +186,14 @@ impl Source {
     /// that the plug-in's filter rejected.
     pub fn receive(&mut self) -> Result<bool, CallError> {
         self.packets.clear();
+        self.whole.clear();
         let function = self.table.receive.expect("checked when loaded");
         let mut error = std::mem::MaybeUninit::<ErrorText>::uninit();
-        // SAFETY: there is room for `burst` packets; `error` is only written by the plug-in.
+        // SAFETY: there is room for `burst` packets, laid out as asserted above; `error` is only written by the plug-in.
         let rc = unsafe {
             function(
                 self.raw.as_ptr(),
-                self.packets.as_mut_ptr(),
+                self.packets.as_mut_ptr().cast(),
                 self.burst as u32,
                 error.as_mut_ptr(),
             )
@@ -196,7 +212,7 @@ impl Source {
     }
 
     /// The packets at hand. Their bytes stay valid until [`Source::receive`] or drop.
-    pub fn packets(&self) -> &[Packet] {
+    pub fn packets(&self) -> &[RawPacket] {
         &self.packets
     }
 
@@ -209,18 +225,34 @@ impl Source {
     /// length it returns and forgets those for which that is 0.
     pub fn filter_packets(&mut self, from: usize, mut filter: impl FnMut(&[u8], u32) -> u32) {
         let from = from.min(self.packets.len());
+        for (packet, whole) in self.packets.iter_mut().zip(self.whole.drain(..)).skip(from) {
+            packet.header.caplen = whole;
+        }
         let mut kept = from;
         for i in from..self.packets.len() {
             let mut packet = self.packets[i];
             // SAFETY: the ABI promises `caplen` bytes until the next `receive`, which needs
             // `&mut self`.
-            let bytes = unsafe { std::slice::from_raw_parts(packet.data, packet.caplen as usize) };
-            let verdict = filter(bytes, packet.len);
-            packet.caplen = packet.caplen.min(verdict);
+            let bytes =
+                unsafe { std::slice::from_raw_parts(packet.data, packet.header.caplen as usize) };
+            let verdict = filter(bytes, packet.header.len);
+            packet.header.caplen = packet.header.caplen.min(verdict);
             self.packets[kept] = packet;
             kept += usize::from(verdict != 0);
         }
         self.packets.truncate(kept);
+    }
+
+    /// Cuts packets to `snaplen` bytes, until they are filtered again.
+    pub fn cut(&mut self, snaplen: u32) {
+        if self.packets.iter().all(|packet| packet.header.caplen <= snaplen) {
+            return;
+        }
+        self.whole.clear();
+        for packet in &mut self.packets {
+            self.whole.push(packet.header.caplen);
+            packet.header.caplen = packet.header.caplen.min(snaplen);
+        }
     }
 
     /// Sends one frame; the bytes sent.

@@ -3,7 +3,7 @@
 use super::arphrd::{self, LinkKind};
 use super::drops::InterfaceDrops;
 use super::kernel_filter::{Cooked, Installed};
-use super::live::{Live, Marks, View};
+use super::live::{Live, MOST, Marks, View};
 use super::selection::UserlandFilter;
 use super::socket::{self, Buffers};
 use super::{
@@ -14,6 +14,7 @@ use super::{
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{Activated, Direction, StatsCounter};
 use crate::linktype::Dlt;
+use crate::packet::RawPacket;
 use crate::sys::netdev;
 use crate::sys::packet::{ETH_P_ALL, PacketSocket};
 use std::io;
@@ -247,6 +248,7 @@ fn assemble(
         waker: Arc::new(waker),
         down: false,
         corrupt: None,
+        packets: [RawPacket::NONE; MOST].into(),
         marks: Marks::NONE,
         detached: vec![0; snaplen as usize].into(),
     })

@@ -23,28 +23,29 @@ pub(super) fn form(linktype: Dlt) -> Cooked {
     if linktype == Dlt::LINUX_SLL2 { Cooked::V2 } else { Cooked::V1 }
 }
 
+// Both are made in registers: a header put together in memory and then copied to the packet would
+// wait for its parts to arrive there, and these for what was stored to packets before.
+
 /// A v1 header (`DLT_LINUX_SLL`).
+#[inline(always)]
 pub(super) fn v1(from: &libc::sockaddr_ll) -> [u8; V1_LEN] {
-    let mut header = [0; V1_LEN];
-    header[0..2].copy_from_slice(&u16::from(from.sll_pkttype).to_be_bytes());
-    header[2..4].copy_from_slice(&from.sll_hatype.to_be_bytes());
-    header[4..6].copy_from_slice(&u16::from(from.sll_halen).to_be_bytes());
-    header[6..14].copy_from_slice(&from.sll_addr);
-    // In network byte order already.
-    header[14..16].copy_from_slice(&from.sll_protocol.to_ne_bytes());
-    header
+    let header = u128::from(from.sll_pkttype) << 112
+        | u128::from(from.sll_hatype) << 96
+        | u128::from(from.sll_halen) << 80
+        | u128::from(u64::from_be_bytes(from.sll_addr)) << 16
+        | u128::from(u16::from_be(from.sll_protocol));
+    header.to_be_bytes()
 }
 
-/// A v2 header (`DLT_LINUX_SLL2`).
-pub(super) fn v2(from: &libc::sockaddr_ll) -> [u8; V2_LEN] {
-    let mut header = [0; V2_LEN];
-    header[0..2].copy_from_slice(&from.sll_protocol.to_ne_bytes());
-    header[4..8].copy_from_slice(&from.sll_ifindex.to_be_bytes());
-    header[8..10].copy_from_slice(&from.sll_hatype.to_be_bytes());
-    header[10] = from.sll_pkttype;
-    header[11] = from.sll_halen;
-    header[12..20].copy_from_slice(&from.sll_addr);
-    header
+/// A v2 header (`DLT_LINUX_SLL2`): protocol and interface; types and length of the address; address.
+#[inline(always)]
+pub(super) fn v2(from: &libc::sockaddr_ll) -> ([u8; 8], [u8; 4], [u8; 8]) {
+    let place =
+        u64::from(u16::from_be(from.sll_protocol)) << 48 | u64::from(from.sll_ifindex as u32);
+    let kind = u32::from(from.sll_hatype) << 16
+        | u32::from(from.sll_pkttype) << 8
+        | u32::from(from.sll_halen);
+    (place.to_be_bytes(), kind.to_be_bytes(), from.sll_addr)
 }
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ mod tests {
     #[test]
     fn v2_layout() {
         let expected = [8, 0, 0, 0, 0, 0, 1, 2, 3, 4, 4, 6, 1, 2, 3, 4, 5, 6, 0, 0];
-        assert_eq!(v2(&from()), expected);
+        let (place, kind, address) = v2(&from());
+        assert_eq!([&place[..], &kind, &address].concat(), expected);
     }
 }

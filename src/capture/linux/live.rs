@@ -170,7 +170,7 @@ impl View {
 }
 
 /// Most packets taken at once.
-const MOST: usize = 64;
+pub(super) const MOST: usize = 64;
 
 /// Where the packets taken last end, should they have to be put back.
 pub(super) struct Marks {
@@ -228,6 +228,8 @@ pub(super) struct Live {
     /// Whether the interface is down.
     pub down: bool,
     pub corrupt: Option<Corrupt>,
+    /// The packets taken last, room for [`MOST`], and where they end.
+    pub packets: Box<[RawPacket]>,
     pub marks: Marks,
     /// Room for the one packet of [`Backend::detach`].
     pub detached: Box<[u8]>,
@@ -396,7 +398,8 @@ impl Backend for Live {
         Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
-    fn take(&mut self, out: &mut [RawPacket]) -> usize {
+    fn take(&mut self) -> &[RawPacket] {
+        let out = &mut self.packets[..];
         let (view, marks) = (&self.view, &mut self.marks);
         // A loop for each way, which is why the ways are told apart out here.
         let result = match &mut self.source {
@@ -406,7 +409,7 @@ impl Backend for Live {
         };
         // Told by the next fill: here there is nobody to tell.
         self.corrupt = result.err().or(self.corrupt.take());
-        self.marks.packets()
+        &self.packets[..self.marks.packets()]
     }
 
     fn put_back(&mut self, handed_out: usize) {

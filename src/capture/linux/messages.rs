@@ -45,6 +45,8 @@ struct Messages<S> {
     source: S,
     snaplen: u32,
     room: Box<[u8]>,
+    /// The packet taken last.
+    packet: RawPacket,
     /// The message in the room that was not handed out yet.
     ready: Option<Message>,
     precision: Precision,
@@ -66,6 +68,7 @@ pub(super) fn activate<S: MessageSource + 'static>(
         source,
         snaplen,
         room: vec![0; snaplen as usize].into(),
+        packet: RawPacket::NONE,
         ready: None,
         precision: config.precision,
         timeout_ms: config.timeout_ms,
@@ -147,20 +150,15 @@ impl<S: MessageSource> Backend for Messages<S> {
         Ok(Progress::Wait(Wait::ready(self.source.as_fd(), self.waker.event(), timeout)))
     }
 
-    fn take(&mut self, out: &mut [RawPacket]) -> usize {
-        let (Some(place), Some(packet)) = (out.first_mut(), self.next_packet()) else { return 0 };
-        *place = packet;
-        1
-    }
-
-    fn next_packet(&mut self) -> Option<RawPacket> {
-        let message = self.ready.take()?;
+    fn take(&mut self) -> &[RawPacket] {
+        let Some(message) = self.ready.take() else { return &[] };
         let header = PacketHeader {
             ts: self.stamp(message.time_ns),
             caplen: message.caplen as u32,
             len: message.len as u32,
         };
-        Some(RawPacket { header, data: self.room.as_ptr() })
+        self.packet = RawPacket { header, data: self.room.as_ptr() };
+        std::slice::from_ref(&self.packet)
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<usize, CaptureError> {

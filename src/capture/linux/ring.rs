@@ -12,6 +12,7 @@ use super::kernel_filter::Cooked;
 use super::vlan::{TAG_LEN, Tag};
 use crate::packet::RawPacket;
 use crate::sys::packet::RingShape;
+use crate::sys::prefetch::prefetch;
 use crate::sys::ring_mem::RingMem;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +44,20 @@ fn place(mac: u16, caplen: u32, behind: usize, room: usize) -> Result<usize, Cor
     let fits = mac >= behind && mac >= HEADROOM && mac + caplen as usize <= room;
     let corrupt = Corrupt { mac: mac as u32, caplen, room: room as u32 };
     if fits { Ok(mac) } else { Err(corrupt) }
+}
+
+/// How far ahead of a packet memory is asked for, bytes: what it takes to come from there.
+const AHEAD: usize = 3072;
+/// How much of a packet ahead is asked for, bytes: what readers look at first.
+const HEADERS: usize = 256;
+
+/// Asks for the first `len` bytes at a slot some way ahead; it need not be in the ring.
+#[inline(always)]
+fn prefetch_slot(slot: *mut u8, len: usize) {
+    const LINE: usize = 64;
+    for at in (0..len.min(HEADERS)).step_by(LINE) {
+        prefetch(slot.wrapping_add(at));
+    }
 }
 
 /// A TPACKET_V3 ring: blocks of many packets.
@@ -148,6 +163,8 @@ impl Frames for BlockRing {
             Ok(mac) => mac,
             Err(corrupt) => return self.give_up(corrupt),
         };
+        // As if the packets ahead were as long as this one.
+        prefetch_slot(slot.wrapping_add(AHEAD), header.tp_next_offset as usize);
         self.left -= 1;
         self.next = self.next.saturating_add(header.tp_next_offset as usize);
         Ok(Some(Frame {
@@ -195,6 +212,8 @@ pub(super) struct FrameRing {
     /// Frames before it that are not given back yet, and how many these may be.
     held: usize,
     most: usize,
+    /// Offset, from a frame, of the one to ask for.
+    ahead: usize,
     taken: u64,
 }
 
@@ -211,6 +230,7 @@ impl FrameRing {
             at: 0,
             offset: 0,
             held: 0,
+            ahead: AHEAD.next_multiple_of(shape.frame_size as usize),
             most: (shape.frames as usize / 16).clamp(1, MOST_FRAMES),
             taken: 0,
         }
@@ -289,6 +309,7 @@ impl Frames for FrameRing {
             let slot = self.mem.base().add(self.offset);
             (slot, &*slot.cast::<libc::tpacket2_hdr>(), slot.add(V2_ADDR).cast())
         };
+        prefetch_slot(slot.wrapping_add(self.ahead), self.frame_size);
         (self.at, self.offset) = self.behind(self.at, self.offset);
         self.held += 1;
         self.taken += 1;
@@ -348,6 +369,7 @@ pub(super) fn bytes_mut(frame: &Frame) -> &mut [u8] {
 }
 
 /// Puts a cooked header in front of a packet; where it now begins.
+#[inline]
 pub(super) fn prepend_cooked(frame: &Frame, cooked: Cooked) -> *mut u8 {
     let len = cooked::header_len(cooked);
     debug_assert!(len <= HEADROOM);
@@ -357,7 +379,12 @@ pub(super) fn prepend_cooked(frame: &Frame, cooked: Cooked) -> *mut u8 {
         match cooked {
             Cooked::No => {}
             Cooked::V1 => to.cast::<[u8; cooked::V1_LEN]>().write(cooked::v1(from(frame))),
-            Cooked::V2 => to.cast::<[u8; cooked::V2_LEN]>().write(cooked::v2(from(frame))),
+            Cooked::V2 => {
+                let (place, kind, address) = cooked::v2(from(frame));
+                to.cast::<[u8; 8]>().write(place);
+                to.add(8).cast::<[u8; 4]>().write(kind);
+                to.add(12).cast::<[u8; 8]>().write(address);
+            }
         }
         to
     }

@@ -121,6 +121,7 @@ pub(super) fn activate(config: &Config, kind: Kind) -> Result<Activated, Capture
         linktype: kind.linktypes()[0],
         snaplen,
         room: vec![0; room.max(LEAST_ROOM)].into(),
+        packet: RawPacket::NONE,
         len: 0,
         at: 0,
         stamp: Timestamp::default(),
@@ -147,6 +148,8 @@ struct Netfilter {
     snaplen: u32,
     /// The datagram at hand: its room, its length, where the next message is.
     room: Box<[u8]>,
+    /// The packet taken last.
+    packet: RawPacket,
     len: usize,
     at: usize,
     /// When it came.
@@ -312,13 +315,7 @@ impl Backend for Netfilter {
         Ok(Progress::Wait(Wait::ready(self.socket.as_fd(), self.waker.event(), timeout)))
     }
 
-    fn take(&mut self, out: &mut [RawPacket]) -> usize {
-        let (Some(place), Some(packet)) = (out.first_mut(), self.next_packet()) else { return 0 };
-        *place = packet;
-        1
-    }
-
-    fn next_packet(&mut self) -> Option<RawPacket> {
+    fn take(&mut self) -> &[RawPacket] {
         while let Some((message, next)) = Message::at(&self.room[..self.len], self.at) {
             self.at = next;
             let Some(packet) = self.packet_of(&message) else { continue };
@@ -329,10 +326,11 @@ impl Backend for Netfilter {
                 let data = packet.as_ptr();
                 self.stats.received = self.stats.received.wrapping_add(1);
                 let header = PacketHeader { ts: self.stamp, caplen, len };
-                return Some(RawPacket { header, data });
+                self.packet = RawPacket { header, data };
+                return std::slice::from_ref(&self.packet);
             }
         }
-        None
+        &[]
     }
 
     fn inject(&mut self, _frame: &[u8]) -> Result<usize, CaptureError> {
