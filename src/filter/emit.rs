@@ -10,6 +10,7 @@ use thiserror::Error;
 use super::cfg::{BlockId, Cfg, Term, TestOp};
 use super::cond::Compare;
 use super::decision_tree;
+use super::optimize::{A, defines, uses};
 use crate::bpf::{Insn, Program, op};
 
 /// Most instructions a program may have: `bf_len` counts them in 32 bits and the machine's
@@ -27,8 +28,11 @@ pub enum EmitError {
 /// Lays the graph out as a program.
 pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
     let mut out = Output::new(cfg.blocks.len(), cfg.insns.len() + cfg.blocks.len());
+    // Whether a block reads what the accumulator holds before it; successors come first.
+    let mut reads = vec![cfg.inner_jumps; cfg.blocks.len()];
     for id in cfg.postorder() {
         let block = cfg.block(id);
+        reads[id.index()] |= reads_accumulator(cfg, id, &reads);
         match block.term {
             Term::Ret(value) => out.push(Insn::stmt(op::RET | op::K, value)),
             Term::Goto(to) if block.len == 0 => {
@@ -40,7 +44,8 @@ pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
                 out.branch(compare, Target::Block(jt), Target::Block(jf));
             }
             Term::If { test: TestOp::In(set), jt, jf } => {
-                decision_tree::write(&mut out, &cfg.sets[set.0 as usize], jt, jf);
+                let scratch = !reads[jt.index()] && !reads[jf.index()];
+                decision_tree::write(&mut out, &cfg.sets[set.0 as usize], jt, jf, scratch);
             }
         }
         for &insn in cfg.insns_of(id).iter().rev() {
@@ -53,6 +58,23 @@ pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
     }
     out.code.reverse();
     Ok(Program::from_insns(out.code))
+}
+
+/// Whether a block, or one behind it, reads the accumulator before it writes it.
+fn reads_accumulator(cfg: &Cfg, id: BlockId, reads: &[bool]) -> bool {
+    for insn in cfg.insns_of(id) {
+        if uses(insn) & A != 0 {
+            return true;
+        }
+        if defines(insn) & A != 0 {
+            return false;
+        }
+    }
+    match cfg.block(id).term {
+        Term::Ret(_) => false,
+        Term::Goto(to) => reads[to.index()],
+        Term::If { .. } => true,
+    }
 }
 
 /// Where a jump goes.

@@ -65,17 +65,7 @@ impl Lowerer<'_> {
         let fetched = self.any(&terms);
         let mut all = rest;
         all.extend(first);
-        // Ranges under several masks would each take the value from the accumulator.
-        let blocks = all.iter().any(|range| range.0 != range.1);
-        let list = if blocks {
-            let reg = self.regs.alloc()?;
-            self.regs.free(reg);
-            let keep = self.tree.run(&[super::code::st(reg)]);
-            let list = self.in_ranges(&vec![super::code::ld_mem(reg)], all);
-            self.and(keep, list)
-        } else {
-            self.in_ranges(&Steps::new(), all)
-        };
+        let list = self.in_ranges(&Steps::new(), all);
         Ok(self.and(fetched, list))
     }
 

@@ -9,14 +9,13 @@
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
-use super::code::{Steps, insn, ld_mem};
+use super::code::{Steps, ld_mem};
 use super::dedup::Seen;
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::port::Ports;
 use super::wide::{key_mac, key_v6, mac_key, v6_key};
 use super::{Lists, Lowerer};
-use crate::bpf::op;
 use crate::filter::ast::{AddrKind, Dir};
 use crate::filter::cond::CondId;
 use crate::filter::link_layout::LinkLayout;
@@ -476,41 +475,10 @@ impl Lowerer<'_> {
         Ok((self.tree.run(&steps), vec![ld_mem(reg)]))
     }
 
-    /// Whether what the steps load is in some ranges. Ranges of one size and alignment that are
-    /// many are looked up by what they have in common.
+    /// Whether what the steps load is in some ranges.
     pub(super) fn in_ranges(&mut self, load: &Steps, ranges: Vec<Range>) -> CondId {
-        let mut by_mask: Vec<(u32, Vec<Range>)> = Vec::new();
-        let mut others = Vec::new();
-        for range in ranges {
-            let host_bits = range.0 ^ range.1;
-            let is_block = host_bits & host_bits.wrapping_add(1) == 0 && range.0 & host_bits == 0;
-            if !is_block || host_bits == 0 {
-                others.push(range);
-                continue;
-            }
-            match by_mask.iter_mut().find(|(mask, _)| *mask == !host_bits) {
-                Some((_, blocks)) => blocks.push(range),
-                None => by_mask.push((!host_bits, vec![range])),
-            }
-        }
-        let mut terms = Vec::new();
-        for (mask, blocks) in by_mask {
-            // Two comparisons for each range against a load and a mask.
-            if blocks.len() < SET {
-                others.extend(blocks);
-                continue;
-            }
-            let mut steps = load.clone();
-            steps.push(insn(op::ALU | op::AND | op::K, mask));
-            let points = blocks.into_iter().map(|(low, _)| (low, low)).collect();
-            let set = self.tree.add_set(points);
-            terms.push(self.tree.set(&steps, set));
-        }
-        if !others.is_empty() {
-            let set = self.tree.add_set(others);
-            terms.insert(0, self.tree.set(load, set));
-        }
-        self.any(&terms)
+        let set = self.tree.add_set(ranges);
+        self.tree.set(load, set)
     }
 
     /// Leaves source and destination in scratch registers, whichever of the protocols a packet

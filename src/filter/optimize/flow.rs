@@ -5,10 +5,10 @@ use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 
 /// A set of registers: bit 0 is the accumulator, bit 1 the index register, bit `2 + i` scratch
 /// word `i`.
-pub(super) type Regs = u32;
+pub(in crate::filter) type Regs = u32;
 
 /// Accumulator.
-pub(super) const A: Regs = 1;
+pub(in crate::filter) const A: Regs = 1;
 /// Index register.
 pub(super) const X: Regs = 2;
 
@@ -18,7 +18,7 @@ fn scratch(k: u32) -> Regs {
 }
 
 /// Registers that an instruction (no jump) reads.
-pub(super) fn uses(insn: &Insn) -> Regs {
+pub(in crate::filter) fn uses(insn: &Insn) -> Regs {
     match op::class(insn.code) {
         op::LD | op::LDX => match op::mode(insn.code) {
             op::IND => X,
@@ -36,7 +36,7 @@ pub(super) fn uses(insn: &Insn) -> Regs {
 }
 
 /// The register that an instruction (no jump) writes.
-pub(super) fn defines(insn: &Insn) -> Regs {
+pub(in crate::filter) fn defines(insn: &Insn) -> Regs {
     match op::class(insn.code) {
         op::LD | op::ALU => A,
         op::LDX => X,

@@ -29,6 +29,7 @@ use super::cfg::{Cfg, Term};
 pub use dot::dot;
 use facts::Question;
 use flow::Flow;
+pub(super) use flow::{A, defines, uses};
 use regroup::RegroupWork;
 use thread::ThreadWork;
 use values::Values;

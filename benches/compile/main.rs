@@ -1,0 +1,246 @@
+//! The filter compiler against the system's libpcap.
+//!
+//! `cargo bench --bench compile` prints medians over interleaved rounds. `-- everyday`, `-- stages`,
+//! `-- lists` or `-- scaling` runs one part; `-- scaling hosts nets` only shapes of such names.
+
+mod shapes;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use oracle::{CompileOptions, Oracle};
+use pcap::bpf::{Insn, op};
+use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
+use pcap::linktype::Dlt;
+
+const EVERYDAY: [&str; 7] = [
+    "tcp",
+    "port 8888",
+    "tcp port 80 and host 1.2.3.4",
+    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0 and not src and dst net 10.0.0.0/8",
+    "ip6 and udp portrange 1000-2000",
+    "vlan and (host 10.0.0.1 or net 192.168.0.0/16) and not port 22",
+    "ether host 00:11:22:33:44:55 and (icmp or arp or ip6 proto 58)",
+];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    if let [part, kind, n] = &wanted[..]
+        && part == "peak"
+    {
+        print_peak(kind, n);
+        return;
+    }
+    let wants = |part: &str| wanted.first().is_none_or(|wanted| wanted == part);
+    if wants("everyday") {
+        everyday(&mut reference());
+    }
+    if wants("stages") {
+        stages();
+    }
+    if wants("lists") {
+        lists(&mut reference());
+    }
+    if wants("scaling") {
+        scaling(wanted.get(1..).unwrap_or_default());
+    }
+}
+
+fn reference() -> Oracle {
+    let mut oracle = Oracle::start();
+    println!("\nreference: {}", oracle.version());
+    oracle
+}
+
+/// Where the time goes.
+fn stages() {
+    println!("\n## Stages, µs\n");
+    println!("| filter | parse | lower | build | optimize | emit |");
+    println!("|---|---|---|---|---|---|");
+    for text in EVERYDAY {
+        let mut samples: [Vec<f64>; 5] = Default::default();
+        for _ in 0..1001 {
+            let mut mark = Instant::now();
+            let mut lap = |stage: usize| {
+                samples[stage].push(mark.elapsed().as_nanos() as f64 / 1e3);
+                mark = Instant::now();
+            };
+            let ast = parser::parse(text.as_bytes()).expect(text);
+            lap(0);
+            let lowered =
+                lower::lower(&ast, &ethernet(), &NoNames, lower::Lists::Sets).expect(text);
+            lap(1);
+            let mut graph = cfg::build(lowered.tree, lowered.root, 262_144);
+            lap(2);
+            optimize::run(&mut graph, optimize::Loads::DropUnused);
+            lap(3);
+            black_box(emit::emit(&graph).expect(text));
+            lap(4);
+        }
+        let medians = samples.map(|mut list| format!("{:.2}", median(&mut list)));
+        println!("| `{}` | {} |", text.replace('|', "\\|"), medians.join(" | "));
+    }
+}
+
+fn ethernet() -> Options {
+    Options::new(Dlt(1))
+}
+
+fn ours(text: &str) -> Vec<Insn> {
+    match compile(black_box(text.as_bytes()), &ethernet(), &NoNames) {
+        Ok(program) => program.insns().to_vec(),
+        Err(error) => panic!("{}: {error}", &text[..text.len().min(60)]),
+    }
+}
+
+fn time_ours(text: &str, runs: u32) -> u64 {
+    let start = Instant::now();
+    for _ in 0..runs {
+        black_box(ours(text));
+    }
+    start.elapsed().as_nanos() as u64 / u64::from(runs)
+}
+
+fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+/// Medians of libpcap's time, ours and the ratio, in nanoseconds.
+fn compare(oracle: &mut Oracle, text: &str, rounds: usize, runs: u32) -> [f64; 3] {
+    let mut samples: [Vec<f64>; 3] = Default::default();
+    for _ in 0..rounds {
+        let theirs =
+            oracle.bench_compile(text, &CompileOptions::ethernet(), runs) / u64::from(runs);
+        let ours = time_ours(text, runs);
+        for (list, value) in
+            samples.iter_mut().zip([theirs as f64, ours as f64, theirs as f64 / ours as f64])
+        {
+            list.push(value);
+        }
+    }
+    samples.map(|mut list| median(&mut list))
+}
+
+fn everyday(oracle: &mut Oracle) {
+    println!("\n## Everyday filters\n");
+    println!("| filter | insns libpcap | ours | libpcap µs | ours µs | ratio |");
+    println!("|---|---|---|---|---|---|");
+    for text in EVERYDAY {
+        let theirs = oracle.compile(text, &CompileOptions::ethernet()).expect(text).len();
+        let [reference, own, ratio] = compare(oracle, text, 41, 400);
+        let shown = text.replace('|', "\\|");
+        println!(
+            "| `{shown}` | {theirs} | {} | {:.2} | {:.2} | {ratio:.2} |",
+            ours(text).len(),
+            reference / 1e3,
+            own / 1e3
+        );
+    }
+}
+
+fn lists(oracle: &mut Oracle) {
+    println!("\n## Lists against libpcap\n");
+    println!("| list | insns libpcap | ours | libpcap ms | ours ms | ratio |");
+    println!("|---|---|---|---|---|---|");
+    for (kind, n, rounds) in [
+        ("hosts", 10, 31),
+        ("hosts", 100, 9),
+        ("hosts", 400, 1),
+        ("ports", 10, 31),
+        ("ports", 100, 5),
+        ("nets", 100, 5),
+        ("mixed src/dst", 100, 5),
+        ("not (hosts)", 100, 5),
+        ("two lists of hosts", 100, 5),
+        ("portranges", 100, 5),
+        ("Ethernet hosts", 100, 5),
+        ("IPv6 hosts", 100, 5),
+    ] {
+        let text = shapes::filter(kind, n);
+        let theirs = oracle.compile(&text, &CompileOptions::ethernet());
+        let theirs = theirs.map_or("refused".into(), |program| program.len().to_string());
+        let [reference, own, ratio] = compare(oracle, &text, rounds, 1);
+        println!(
+            "| {n} {kind} | {theirs} | {} | {:.2} | {:.3} | {ratio:.0} |",
+            ours(&text).len(),
+            reference / 1e6,
+            own / 1e6
+        );
+    }
+}
+
+const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
+
+/// How time, size and memory grow, for the shapes whose names contain one of `only`.
+fn scaling(only: &[String]) {
+    println!("\n## Growth\n");
+    println!("| shape | terms | insns | longest path | ms | times the tenth | peak MiB |");
+    println!("|---|---|---|---|---|---|---|");
+    for name in shapes::names() {
+        if !only.is_empty() && !only.iter().any(|part| name.contains(part.as_str())) {
+            continue;
+        }
+        let mut before = None;
+        for n in SIZES {
+            let text = shapes::filter(name, n);
+            let rounds = if n > 10_000 { 5 } else { 15 };
+            time_ours(&text, 1);
+            let mut samples: Vec<f64> = (0..rounds).map(|_| time_ours(&text, 1) as f64).collect();
+            let time = median(&mut samples);
+            let program = ours(&text);
+            let growth = before.map_or(String::new(), |before| format!("{:.1}", time / before));
+            println!(
+                "| {name} | {n} | {} | {} | {:.2} | {growth} | {:.1} |",
+                program.len(),
+                longest_path(&program),
+                time / 1e6,
+                peak(name, n)
+            );
+            before = Some(time);
+        }
+    }
+}
+
+/// Most instructions that one packet can execute.
+fn longest_path(program: &[Insn]) -> usize {
+    let mut steps = vec![1usize; program.len()];
+    for (at, insn) in program.iter().enumerate().rev() {
+        let after = |skip: u32| steps[at + 1 + skip as usize];
+        steps[at] = 1 + match op::class(insn.code) {
+            op::RET => 0,
+            op::JMP if op::operation(insn.code) == op::JA => after(insn.k),
+            op::JMP => after(insn.jt.into()).max(after(insn.jf.into())),
+            _ => after(0),
+        };
+    }
+    steps[0]
+}
+
+/// Peak memory of a process that compiles the filter, beyond what the filter's text takes, in MiB
+/// (Linux; 0 where it is unknown).
+fn peak(name: &str, n: usize) -> f64 {
+    let program = std::env::current_exe().expect("this program");
+    let child = std::process::Command::new(program).args(["peak", name, &n.to_string()]).output();
+    let output = child.expect("a child process").stdout;
+    String::from_utf8_lossy(&output).trim().parse().unwrap_or(0.0)
+}
+
+/// The child's side: prints its peak memory in MiB, less what it had before.
+fn print_peak(name: &str, n: &str) {
+    let text = shapes::filter(name, n.parse().expect("a number"));
+    let status = |key: &str| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
+        line.and_then(|line| line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok())
+    };
+    // "5" resets the peak (proc(5)).
+    if std::fs::write("/proc/self/clear_refs", "5").is_err() {
+        return;
+    }
+    let before = status("VmRSS:").unwrap_or(0.0);
+    let program = compile(text.as_bytes(), &ethernet(), &NoNames);
+    let after = status("VmHWM:").unwrap_or(0.0);
+    black_box(program).expect("a program");
+    println!("{}", (after - before).max(0.0) / 1024.0);
+}
