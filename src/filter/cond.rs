@@ -107,8 +107,6 @@ pub struct CondTree {
     children: Vec<CondId>,
     arms: Vec<Arm>,
     sets: Vec<Box<[(u32, u32)]>>,
-    /// Number of membership tests.
-    set_tests: usize,
 }
 
 /// Position in an arena; the text's length bounds them far below 2^32.
@@ -154,7 +152,6 @@ impl CondTree {
     pub fn select(&mut self, arms: &[Arm], set: SetId) -> CondId {
         let start = index(self.arms.len());
         self.arms.extend_from_slice(arms);
-        self.set_tests += 1;
         self.push(Cond::Set(ArmRange { start, len: index(arms.len()) }, set))
     }
 
@@ -267,12 +264,6 @@ impl CondTree {
         self.nodes.len()
     }
 
-    /// Values and intervals of all sets together, and whether each set is looked up only once.
-    pub fn list_size(&self) -> (usize, bool) {
-        let size = self.sets.iter().map(|set| set.len()).sum();
-        (size, self.set_tests <= self.sets.len())
-    }
-
     /// Number of steps of all nodes together.
     pub fn stmt_count(&self) -> usize {
         self.stmts.len()
@@ -301,6 +292,13 @@ impl CondTree {
     /// The intervals of a set: inclusive, sorted, disjoint, not touching.
     pub fn intervals(&self, set: SetId) -> &[(u32, u32)] {
         &self.sets[set.0 as usize]
+    }
+
+    /// Whether a value is in a set.
+    pub fn contains(&self, set: SetId, value: u32) -> bool {
+        let set = self.intervals(set);
+        let above = set.partition_point(|&(low, _)| low <= value);
+        set[..above].last().is_some_and(|&(_, high)| value <= high)
     }
 
     /// All sets, indexed by [`SetId`].

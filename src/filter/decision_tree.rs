@@ -14,13 +14,35 @@ use super::cond::Compare;
 use super::emit::{Output, Target};
 use crate::bpf::{Insn, op};
 
-/// Instructions in a leaf of single values; larger leaves make smaller and slower programs.
-const LEAF: usize = 8;
-/// The same where intervals are among them, whose masks are shared by more of them in larger leaves.
-const WIDE_LEAF: usize = 12;
-/// Sets of up to so many single values are one row: a tree takes more instructions than libpcap
-/// does for a list that short.
-const ROW: usize = 32;
+/// How sets are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leaves {
+    /// Sets of up to so many single values are one row: a tree takes more instructions than libpcap
+    /// does for a list that short.
+    row: usize,
+    /// Instructions in a leaf of single values; larger leaves make smaller and slower programs.
+    points: usize,
+    /// The same where masks are shared: by more networks in larger leaves.
+    masked: usize,
+}
+
+impl Leaves {
+    /// For a program that looks values up in these sets: the more, the lower the trees.
+    pub(super) fn new<'a>(sets: impl Iterator<Item = &'a [Interval]>) -> Self {
+        const ROW: usize = 32;
+        let (mut long, mut values) = (0, 0);
+        for set in sets {
+            long += usize::from(set.len() > ROW);
+            values += set.len();
+        }
+        let points = if long > 2 { 4 } else { 8 };
+        let row = if values > 8 * ROW { points } else { ROW };
+        Self { row, points, masked: points + points / 2 }
+    }
+
+    /// The shortest: rows even where libpcap makes them only after minutes.
+    pub(super) const SHORT: Self = Self { row: 320, points: 8, masked: 12 };
+}
 
 /// Inclusive.
 type Interval = (u32, u32);
@@ -31,18 +53,15 @@ type Interval = (u32, u32);
 pub(super) fn write(
     out: &mut Output,
     set: &[Interval],
-    jt: BlockId,
-    jf: BlockId,
+    [jt, jf]: [BlockId; 2],
+    mut leaves: Leaves,
     scratch: bool,
 ) {
     let ignored = if scratch { ignored_bits(set) } else { 0 };
-    let points = set.iter().all(|&(a, b)| a ^ b == ignored);
-    let leaf = match set.len() {
-        0..=ROW if points => ROW,
-        _ if points => LEAF,
-        _ => WIDE_LEAF,
-    };
-    let tree = Tree { jt: Target::Block(jt), jf: Target::Block(jf), leaf, ignored, scratch };
+    if set.len() <= leaves.row && set.iter().all(|&(a, b)| a ^ b == ignored) {
+        leaves.points = leaves.row;
+    }
+    let tree = Tree { jt: Target::Block(jt), jf: Target::Block(jf), leaves, ignored, scratch };
     let leaves = tree.leaves(set);
     match tree.node(out, &leaves, 0, u32::MAX) {
         Target::Block(always) => out.go(always),
@@ -72,8 +91,7 @@ fn mask(bits: u32) -> Insn {
 struct Tree {
     jt: Target,
     jf: Target,
-    /// Instructions in a leaf.
-    leaf: usize,
+    leaves: Leaves,
     /// Bits that are clear in the accumulator.
     ignored: u32,
     /// Leaves may change the accumulator.
@@ -120,7 +138,9 @@ impl Tree {
             let mut cost = Cost::default();
             let fits = |&(at, &interval): &(usize, &Interval)| {
                 cost.add(self, interval, at == 0 && !leaves.is_empty());
-                at == 0 || cost.ends.min(cost.masked()) <= self.leaf
+                at == 0
+                    || cost.ends <= self.leaves.points
+                    || cost.masked() <= self.leaves.masked.min(cost.ends - 1)
             };
             let len = set.iter().enumerate().take_while(fits).count();
             let (leaf, rest) = set.split_at(len);
@@ -306,6 +326,8 @@ mod tests {
         let wide: Vec<_> = values[..3000].iter().map(|&v| (v, v | 0xff)).collect();
         verify(&wide, false, false);
         assert!(lookup(singles, false, false).len() < 23_500);
-        assert!(lookup(values[..1000].iter().map(|&v| (v, v)).collect(), false, false).len() < 1_300);
+        assert!(
+            lookup(values[..1000].iter().map(|&v| (v, v)).collect(), false, false).len() < 1_300
+        );
     }
 }

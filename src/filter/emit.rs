@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::cfg::{BlockId, Cfg, Term, TestOp};
 use super::cond::Compare;
-use super::decision_tree;
+use super::decision_tree::{self, Leaves};
 use super::optimize::{A, defines, uses};
 use crate::bpf::{Insn, Program, op};
 
@@ -25,8 +25,23 @@ pub enum EmitError {
     TooLong,
 }
 
-/// Lays the graph out as a program.
+/// Lays the graph out as a program; sets become trees.
 pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
+    write(
+        cfg,
+        Leaves::new(cfg.blocks.iter().filter_map(|block| match block.term {
+            Term::If { test: TestOp::In(set), .. } => Some(&*cfg.sets[set.0 as usize]),
+            _ => None,
+        })),
+    )
+}
+
+/// Lays the graph out as a program that is as short as can be, whatever a packet then executes.
+pub fn emit_short(cfg: &Cfg) -> Result<Program, EmitError> {
+    write(cfg, Leaves::SHORT)
+}
+
+fn write(cfg: &Cfg, leaves: Leaves) -> Result<Program, EmitError> {
     let mut out = Output::new(cfg.blocks.len(), cfg.insns.len() + cfg.blocks.len());
     // Whether a block reads what the accumulator holds before it; successors come first.
     let mut reads = vec![cfg.inner_jumps; cfg.blocks.len()];
@@ -45,7 +60,8 @@ pub fn emit(cfg: &Cfg) -> Result<Program, EmitError> {
             }
             Term::If { test: TestOp::In(set), jt, jf } => {
                 let scratch = !reads[jt.index()] && !reads[jf.index()];
-                decision_tree::write(&mut out, &cfg.sets[set.0 as usize], jt, jf, scratch);
+                let set = &cfg.sets[set.0 as usize];
+                decision_tree::write(&mut out, set, [jt, jf], leaves, scratch);
             }
         }
         for &insn in cfg.insns_of(id).iter().rev() {

@@ -23,6 +23,8 @@ use resolve::Remembering;
 pub use resolve::{NoNames, Resolver};
 
 use crate::bpf::{Program, op};
+use cfg::Cfg;
+use emit::EmitError;
 use lower::{Lists, LowerError, Lowered};
 use optimize::Loads;
 
@@ -45,37 +47,69 @@ pub fn compile(
         }
     })?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
-    let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
-    let optimizable = lowered.optimizable;
-    let (size, single) = lowered.tree.list_size();
-    let mut program = assemble(lowered, options).map_err(|error| whole(error.into()))?;
-    if options.optimize && size > 0 && size <= if single { FEW_VALUES } else { FEW_VALUES / 4 } {
-        let terms = lower::lower(&ast, options, resolver, Lists::Terms)?;
-        let other = assemble(terms, options).map_err(|error| whole(error.into()))?;
-        if other.insns().len() <= program.insns().len() {
-            program = other;
-        }
-    }
-    // libpcap's optimizer is what notices; it does not run on all programs.
-    if options.optimize && optimizable && rejects_all(&program) {
+    let program = shortest(&ast, options, resolver)?;
+    let program = program.map_err(|error| whole(error.into()))?;
+    if options.optimize && rejects_all(&program) {
         return Err(whole(LowerError::RejectsAll.into()));
     }
     Ok(program)
 }
 
-/// Up to so many values in lists, a program that tests them one by one may be the shorter one: a
-/// decision tree has inner nodes, a row of more than 255 tests needs long jumps.
-const FEW_VALUES: usize = 320;
+/// Up to so many values in lists, rows of tests may be needed to be as short as libpcap's program:
+/// decision trees have inner nodes.
+const ROWS: usize = 1280;
+/// Up to so many values a program that tests them term by term may be the shortest, or libpcap's.
+const TERMS: usize = 104;
+/// Up to so many values protocols are also looked at apart.
+const APART: usize = 4096;
 
-/// Makes a program of a tree.
-fn assemble(lowered: Lowered, options: &Options) -> Result<Program, emit::EmitError> {
-    let Lowered { tree, root, optimizable } = lowered;
+/// The shortest program of those that lists can be lowered to.
+fn shortest(
+    ast: &ast::Ast,
+    options: &Options,
+    resolver: &dyn Resolver,
+) -> Result<Result<Program, EmitError>, FilterError> {
+    let lower = |lists| lower::lower(ast, options, resolver, lists);
+    let lowered = lower(Lists::Sets)?;
+    let values = lowered.list_values;
+    let (several, joined) = (lowered.list_count > 1, lowered.joined);
+    let graph = graph(lowered, options);
+    let mut best = emit::emit(&graph);
+    if !options.optimize || values == 0 {
+        return Ok(best);
+    }
+    let few = values <= ROWS && (several || !joined);
+    let mut consider = |other: Result<Program, EmitError>, preferred: bool| {
+        let len = |program: &Result<Program, EmitError>| {
+            program.as_ref().map_or(usize::MAX, |program| program.insns().len())
+        };
+        if len(&other) < len(&best) + usize::from(preferred) {
+            best = other;
+        }
+    };
+    if few {
+        consider(emit::emit_short(&graph), false);
+    }
+    if several && joined && values <= APART {
+        let apart = self::graph(lower(Lists::Apart)?, options);
+        consider(if few { emit::emit_short(&apart) } else { emit::emit(&apart) }, false);
+    }
+    if values <= TERMS {
+        let terms = self::graph(lower(Lists::Terms)?, options);
+        consider(emit::emit(&terms), true);
+    }
+    Ok(best)
+}
+
+/// Makes a graph of a tree.
+fn graph(lowered: Lowered, options: &Options) -> Cfg {
+    let Lowered { tree, root, optimizable, .. } = lowered;
     let mut cfg = cfg::build(tree, root, options.snaplen);
     if options.optimize {
         let loads = if optimizable { Loads::DropUnused } else { Loads::KeepAll };
         optimize::run(&mut cfg, loads);
     }
-    emit::emit(&cfg)
+    cfg
 }
 
 /// Whether a program is nothing but `ret #0`.

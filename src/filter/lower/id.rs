@@ -28,8 +28,8 @@ pub(super) enum Named {
     Ports { ports: Ports, transport: Option<u32>, dir: Option<Dir>, kind: AddrKind },
     /// A link-layer address.
     Mac { mac: [u8; 6], dir: Option<Dir> },
-    /// A whole IPv6 address.
-    V6 { addr: Ipv6Addr, dir: Option<Dir> },
+    /// An IPv6 address or network: how many leading bits matter.
+    V6 { addr: Ipv6Addr, bits: u8, dir: Option<Dir> },
     /// Anything else.
     Lowered(CondId),
 }
@@ -43,7 +43,7 @@ impl Named {
                 Element::port(layout, ports, transport, dir)
             }
             Self::Mac { mac, dir } => Element::mac(layout, mac, dir),
-            Self::V6 { addr, dir } => Element::v6(layout, addr, dir),
+            Self::V6 { addr, bits, dir } => Element::v6(layout, addr, bits, dir),
             Self::Lowered(_) => None,
         }
     }
@@ -78,7 +78,7 @@ impl Lowerer<'_> {
             Named::V4 { addr, protocols, dir } => self.v4_hosts(&[addr], protocols, dir),
             Named::Ports { ports, transport, dir, kind } => self.ports(ports, transport, dir, kind),
             Named::Mac { mac, dir } => self.mac_host(mac, dir, "link host XX:XX:XX:XX:XX:XX"),
-            Named::V6 { addr, dir } => self.v6_hosts(&[(addr, u128::MAX)], dir),
+            Named::V6 { addr, bits, dir } => self.v6_net(addr, bits, dir),
             Named::Lowered(node) => Ok(node),
         }
     }
@@ -331,10 +331,7 @@ impl Lowerer<'_> {
             _ => return Err(wrong_kind(quals, format!("{text}/{len}"))),
         }
         match quals.proto {
-            None | Some(Proto::Ipv6) if len == 128 => Ok(Named::V6 { addr, dir: quals.dir }),
-            None | Some(Proto::Ipv6) => {
-                self.v6_hosts(&[(addr, mask)], quals.dir).map(Named::Lowered)
-            }
+            None | Some(Proto::Ipv6) => Ok(Named::V6 { addr, bits: len as u8, dir: quals.dir }),
             Some(other) if quals.addr == Some(AddrKind::Net) => {
                 Err(not_a_qualifier(other, "net <IPv6 prefix>"))
             }

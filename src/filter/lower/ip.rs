@@ -136,6 +136,12 @@ impl Lowerer<'_> {
         Ok(self.and(carried, matches))
     }
 
+    /// Packets from or to a network of so many bits.
+    pub(super) fn v6_net(&mut self, addr: Ipv6Addr, bits: u8, dir: Option<Dir>) -> Lowered {
+        let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+        self.v6_hosts(&[(addr, mask)], dir)
+    }
+
     fn v6_field(&mut self, addr: u128, mask: u128, offset: u32) -> Lowered {
         let mut words = Vec::with_capacity(4);
         for word in 0..4 {

@@ -1,10 +1,10 @@
 //! Lists of hosts and of ports: guards tested once, addresses looked up in sets.
 
-use super::Lowerer;
 use super::code::{Base, Field, Size, Steps, TAX, alu_x, insn, ld_imm, ldx_mem};
 use super::error::LowerError;
 use super::ip::AddrFields;
 use super::sets::{Ends, Range};
+use super::{Lists, Lowerer};
 use crate::bpf::op;
 use crate::filter::cond::CondId;
 
@@ -26,6 +26,15 @@ impl Lowerer<'_> {
         if let [(guard, src, dst)] = arms.as_slice() {
             let list = self.either_end([src, dst], ends, first, rest)?;
             return Ok(self.and(*guard, list));
+        }
+        self.joined = true;
+        if self.lists == Lists::Apart {
+            let mut each = Vec::with_capacity(arms.len());
+            for (guard, src, dst) in arms {
+                let list = self.either_end([&src, &dst], ends, first, rest.clone())?;
+                each.push(self.and(guard, list));
+            }
+            return Ok(self.any(&each));
         }
         if ends != Ends::Either {
             return self.one_end(arms, ends, first, rest);
@@ -69,7 +78,8 @@ impl Lowerer<'_> {
         Ok(self.and(fetched, list))
     }
 
-    /// Protocols that have the addresses at the same places share an arm.
+    /// Protocols that have the addresses at the same places share an arm, unless they are to be
+    /// looked at apart.
     fn v4_arms(&mut self, protocols: &[AddrFields]) -> Result<Vec<Arm>, LowerError> {
         let mut places: Vec<((u32, u32), Vec<CondId>)> = Vec::new();
         for fields in protocols {
@@ -79,8 +89,8 @@ impl Lowerer<'_> {
             }
             let place = (fields.src, fields.dst);
             match places.iter_mut().find(|(known, _)| *known == place) {
-                Some((_, guards)) => guards.push(carried),
-                None => places.push((place, vec![carried])),
+                Some((_, guards)) if self.lists != Lists::Apart => guards.push(carried),
+                _ => places.push((place, vec![carried])),
             }
         }
         let mut arms = Vec::with_capacity(places.len());
@@ -102,6 +112,7 @@ impl Lowerer<'_> {
         first: Option<Range>,
         rest: Vec<Range>,
     ) -> Lowered {
+        self.joined |= transport.is_none();
         let v6 = self.v6_port_guard(transport)?;
         let header = match self.offset_reg(Field::Payload)? {
             None => vec![insn(op::LDX | op::IMM, 40)],

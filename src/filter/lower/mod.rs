@@ -58,13 +58,23 @@ pub struct Lowered {
     /// Libpcap optimizes such a program. It does not where link headers of variable length or a
     /// loop need jumps inside blocks; verdicts on truncated packets must stay then.
     pub optimizable: bool,
+    /// Number of lists.
+    pub list_count: usize,
+    /// Number of values in them, at either end of a packet counted twice.
+    pub list_values: usize,
+    /// Whether some list is looked up once for several protocols, which term by term would each have
+    /// tests of their own.
+    pub joined: bool,
 }
 
 /// How lists of like terms are lowered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lists {
-    /// As membership tests.
+    /// As membership tests, one for all protocols that have the field.
     Sets,
+    /// As membership tests, one for each protocol that has the field: shorter where other terms leave
+    /// just one protocol.
+    Apart,
     /// Term by term.
     Terms,
 }
@@ -93,6 +103,9 @@ pub fn lower(
         // As libpcap has it: never for the one, for others only with what they need.
         optimizable: options.linktype != Dlt::PRISM_HEADER,
         lists,
+        list_count: 0,
+        list_values: 0,
+        joined: false,
     };
     let root = match ast.root {
         Some(root) => {
@@ -101,7 +114,8 @@ pub fn lower(
         }
         None => lowerer.constant(true),
     };
-    Ok(Lowered { tree: lowerer.tree, root, optimizable: lowerer.optimizable })
+    let Lowerer { tree, optimizable, list_count, list_values, joined, .. } = lowerer;
+    Ok(Lowered { tree, root, optimizable, list_count, list_values, joined })
 }
 
 /// Lowering in progress.
@@ -117,6 +131,9 @@ struct Lowerer<'a> {
     hashes: Hashes,
     optimizable: bool,
     lists: Lists,
+    list_count: usize,
+    list_values: usize,
+    joined: bool,
 }
 
 /// What is left to do, last first.

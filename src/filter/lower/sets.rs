@@ -32,8 +32,9 @@ const FEW_APART: u32 = 2;
 const FEW_ONE_FIELD: u32 = 16;
 /// The same for Ethernet addresses at either end.
 const FEW_MACS: u32 = 3;
-/// The same for IPv6 addresses at either end. A set looks at all sources before it looks at a
-/// destination: that shows when a packet ends within the destination.
+/// The same for IPv6 addresses at either end, and for IPv6 networks. A set looks at all sources
+/// before it looks at a destination, and at short prefixes before longer ones: that shows when a
+/// packet ends within the addresses.
 const FEW_V6: u32 = 64;
 /// Pending terms that make a set; fewer are lowered one by one.
 const SET: usize = 3;
@@ -53,6 +54,19 @@ pub(super) enum KeyField {
     Port { transport: Option<u32>, ends: Ends },
     Mac { ends: Ends },
     V6 { ends: Ends },
+    V6Net { ends: Ends },
+}
+
+impl KeyField {
+    fn ends(self) -> Ends {
+        match self {
+            Self::V4 { ends, .. }
+            | Self::Port { ends, .. }
+            | Self::Mac { ends }
+            | Self::V6 { ends }
+            | Self::V6Net { ends } => ends,
+        }
+    }
 }
 
 /// Which ends of a packet.
@@ -73,7 +87,7 @@ impl Ends {
         }
     }
 
-    fn dir(self) -> Option<Dir> {
+    pub(super) fn dir(self) -> Option<Dir> {
         match self {
             Self::Src => Some(Dir::Src),
             Self::Dst => Some(Dir::Dst),
@@ -93,7 +107,7 @@ pub(super) struct Element {
 #[derive(Clone, Copy, Debug)]
 enum Value {
     Range(Range),
-    Wide(Key),
+    Wide(Wide),
 }
 
 /// Inclusive.
@@ -101,6 +115,32 @@ pub(super) type Range = (u32, u32);
 
 /// Up to four words, compared in this order.
 pub(super) type Key = [u32; 4];
+
+/// A key of which the last words need not matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Wide {
+    pub(super) key: Key,
+    /// Leading bits that matter, beginning with the first word's.
+    pub(super) bits: u8,
+}
+
+impl Wide {
+    /// All of a key.
+    fn whole(key: Key) -> Self {
+        Self { key, bits: 128 }
+    }
+
+    /// What a word may be if nothing behind it matters, of so many words.
+    pub(super) fn range(&self, word: usize, words: usize) -> Option<Range> {
+        let behind = 32 * (word + 1);
+        let (bits, value) = (usize::from(self.bits), self.key[word]);
+        if bits > behind && word + 1 < words {
+            return None;
+        }
+        let free = behind.saturating_sub(bits) as u32;
+        Some((value, value | (1 << free) - 1))
+    }
+}
 
 impl Element {
     /// An IPv4 host or network; `None` for what is no interval.
@@ -145,14 +185,24 @@ impl Element {
         }
         let field = KeyField::Mac { ends: Ends::new(dir)? };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, value: Value::Wide(mac_key(mac)) })
+        Some(Self { kind, value: Value::Wide(Wide::whole(mac_key(mac))) })
     }
 
-    /// An IPv6 address.
-    pub(super) fn v6(layout: &LinkLayout, addr: Ipv6Addr, dir: Option<Dir>) -> Option<Self> {
-        let field = KeyField::V6 { ends: Ends::new(dir)? };
+    /// An IPv6 address or network.
+    pub(super) fn v6(
+        layout: &LinkLayout,
+        addr: Ipv6Addr,
+        bits: u8,
+        dir: Option<Dir>,
+    ) -> Option<Self> {
+        let ends = Ends::new(dir)?;
+        let field = match bits {
+            0 => return None,
+            128 => KeyField::V6 { ends },
+            _ => KeyField::V6Net { ends },
+        };
         let kind = Kind { epoch: layout.epoch, field };
-        Some(Self { kind, value: Value::Wide(v6_key(addr)) })
+        Some(Self { kind, value: Value::Wide(Wide { key: v6_key(addr), bits }) })
     }
 }
 
@@ -193,7 +243,7 @@ pub(super) struct Group {
     kinds: Vec<Occurrence>,
     index: BTreeMap<Kind, u32>,
     seen: Seen,
-    wide: Vec<Key>,
+    wide: Vec<Wide>,
 }
 
 impl Group {
@@ -252,7 +302,7 @@ impl Group {
 struct Joining {
     negated: bool,
     kinds: Vec<Occurrence>,
-    wide: Vec<Key>,
+    wide: Vec<Wide>,
     /// Kinds with something pending, in the order it came.
     waiting: Vec<u32>,
     terms: Vec<CondId>,
@@ -300,7 +350,7 @@ impl Lowerer<'_> {
             KeyField::V4 { .. } if is_range => FEW_APART,
             KeyField::Port { ends: Ends::Either, .. } | KeyField::Port { transport: None, .. } => 1,
             KeyField::Port { .. } if is_range => 1,
-            KeyField::V6 { ends: Ends::Either } => FEW_V6,
+            KeyField::V6 { ends: Ends::Either } | KeyField::V6Net { .. } => FEW_V6,
             KeyField::Mac { ends: Ends::Either } => FEW_MACS,
             KeyField::V4 { protocols, ends: Ends::Either } if protocols.len() > 1 => FEW,
             _ => FEW_ONE_FIELD,
@@ -382,7 +432,7 @@ impl Lowerer<'_> {
     }
 
     /// One element as a term of its own.
-    fn single(&mut self, field: KeyField, (low, high): Range, wide: &[Key]) -> Lowered {
+    fn single(&mut self, field: KeyField, (low, high): Range, wide: &[Wide]) -> Lowered {
         match field {
             KeyField::V4 { protocols, ends } => {
                 let addr = V4 { addr: low, mask: !(low ^ high) };
@@ -393,12 +443,12 @@ impl Lowerer<'_> {
                 self.ports(ports, transport, ends.dir(), AddrKind::Port)
             }
             KeyField::Mac { ends } => {
-                let mac = key_mac(wide[low as usize]);
+                let mac = key_mac(wide[low as usize].key);
                 self.mac_host(mac, ends.dir(), "link host XX:XX:XX:XX:XX:XX")
             }
-            KeyField::V6 { ends } => {
-                let addr = key_v6(wide[low as usize]);
-                self.v6_hosts(&[(addr, u128::MAX)], ends.dir())
+            KeyField::V6 { ends } | KeyField::V6Net { ends } => {
+                let Wide { key, bits } = wide[low as usize];
+                self.v6_net(key_v6(key), bits, ends.dir())
             }
         }
     }
@@ -409,13 +459,20 @@ impl Lowerer<'_> {
         field: KeyField,
         first: Option<Range>,
         rest: Vec<Range>,
-        wide: &[Key],
+        wide: &[Wide],
     ) -> Lowered {
-        let keys =
-            || first.iter().chain(&rest).map(|&(at, _)| wide[at as usize]).collect::<Vec<_>>();
+        self.list_count += 1;
+        self.joined |= matches!(field, KeyField::Mac { .. } | KeyField::V6 { .. });
+        self.list_values += (1 + rest.len()) * if field.ends() == Ends::Either { 2 } else { 1 };
+        let key = |(at, _): Range| wide[at as usize];
+        let keys = |ranges: &[Range]| ranges.iter().copied().map(key).collect::<Vec<_>>();
         match field {
-            KeyField::Mac { ends } => self.mac_list(ends, keys()),
-            KeyField::V6 { ends } => self.v6_list(ends, keys()),
+            KeyField::Mac { ends } => self.mac_list(ends, first.map(key), keys(&rest)),
+            KeyField::V6 { ends } | KeyField::V6Net { ends } => {
+                let mut all = keys(&rest);
+                all.extend(first.map(key));
+                self.v6_list(ends, all)
+            }
             KeyField::V4 { protocols, ends } => self.v4_list(protocols, ends, first, rest),
             KeyField::Port { transport, ends } => self.port_list(transport, ends, first, rest),
         }
@@ -481,25 +538,23 @@ impl Lowerer<'_> {
         self.tree.set(load, set)
     }
 
-    /// Leaves source and destination in scratch registers, whichever of the protocols a packet
-    /// has; also the steps that load them from there.
+    /// Leaves the source in the accumulator and the destination in a scratch register, whichever of
+    /// the protocols a packet has; also the steps that load them from there.
     pub(super) fn fetched(
         &mut self,
         arms: &[(CondId, Steps, Steps)],
     ) -> Result<(CondId, [Steps; 2]), LowerError> {
-        let (src, dst) = (self.regs.alloc()?, self.regs.alloc()?);
-        self.regs.free(src);
+        let dst = self.regs.alloc()?;
         self.regs.free(dst);
         let mut terms = Vec::with_capacity(arms.len());
         for (guard, src_load, dst_load) in arms {
             let mut steps = dst_load.clone();
             steps.push(super::code::st(dst));
             steps.extend_from_slice(src_load);
-            steps.push(super::code::st(src));
             let fetch = self.tree.run(&steps);
             terms.push(self.and(*guard, fetch));
         }
         let fetched = self.any(&terms);
-        Ok((fetched, [vec![ld_mem(src)], vec![ld_mem(dst)]]))
+        Ok((fetched, [Steps::new(), vec![ld_mem(dst)]]))
     }
 }
