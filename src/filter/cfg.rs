@@ -75,7 +75,7 @@ pub struct Cfg {
 /// Makes the graph of a tree; accepted packets return `snaplen`, others 0.
 pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
     let mut cfg = Cfg {
-        blocks: Vec::with_capacity(2 * tree.len() + 2),
+        blocks: Vec::with_capacity(tree.block_count() + 3),
         insns: Vec::with_capacity(tree.stmt_count()),
         sets: tree.take_sets(),
         root: BlockId(2),

@@ -264,6 +264,12 @@ impl CondTree {
         self.nodes.len()
     }
 
+    /// Most blocks that a graph of the tree takes beside its ends.
+    pub fn block_count(&self) -> usize {
+        let inner = |node: &&Cond| matches!(node, Cond::Not(_) | Cond::And(_) | Cond::Or(_));
+        self.nodes.len() - self.nodes.iter().filter(inner).count() + 2 * self.arms.len()
+    }
+
     /// Number of steps of all nodes together.
     pub fn stmt_count(&self) -> usize {
         self.stmts.len()

@@ -47,7 +47,7 @@ pub fn compile(
         }
     })?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
-    let program = shortest(&ast, options, resolver)?;
+    let program = shortest(ast, options, resolver)?;
     let program = program.map_err(|error| whole(error.into()))?;
     if options.optimize && rejects_all(&program) {
         return Err(whole(LowerError::RejectsAll.into()));
@@ -60,24 +60,24 @@ pub fn compile(
 const ROWS: usize = 1280;
 /// Up to so many values a program that tests them term by term may be the shortest, or libpcap's.
 const TERMS: usize = 104;
-/// Up to so many values protocols are also looked at apart.
+/// Up to so many values protocols are also looked at apart, and other programs tried at all.
 const APART: usize = 4096;
 
 /// The shortest program of those that lists can be lowered to.
 fn shortest(
-    ast: &ast::Ast,
+    ast: ast::Ast,
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Result<Program, EmitError>, FilterError> {
-    let lower = |lists| lower::lower(ast, options, resolver, lists);
-    let lowered = lower(Lists::Sets)?;
+    let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
     let values = lowered.list_values;
     let (several, joined) = (lowered.list_count > 1, lowered.joined);
+    // The syntax tree of a large filter is not kept while its graph is optimized.
+    let ast = (options.optimize && (1..=APART).contains(&values)).then_some(ast);
     let graph = graph(lowered, options);
     let mut best = emit::emit(&graph);
-    if !options.optimize || values == 0 {
-        return Ok(best);
-    }
+    let Some(ast) = ast else { return Ok(best) };
+    let lower = |lists| lower::lower(&ast, options, resolver, lists);
     let few = values <= ROWS && (several || !joined);
     let mut consider = |other: Result<Program, EmitError>, preferred: bool| {
         let len = |program: &Result<Program, EmitError>| {
@@ -90,7 +90,7 @@ fn shortest(
     if few {
         consider(emit::emit_short(&graph), false);
     }
-    if several && joined && values <= APART {
+    if several && joined {
         let apart = self::graph(lower(Lists::Apart)?, options);
         consider(if few { emit::emit_short(&apart) } else { emit::emit(&apart) }, false);
     }

@@ -60,7 +60,5 @@ pub(super) fn shake(cfg: &mut Cfg, id: BlockId, live: Regs, exact: bool) -> Shak
 
 /// Whether every register of `live` has the same value at the block's start and end.
 fn restores(values: &Values, id: BlockId, live: Regs) -> bool {
-    (0..Regs::BITS as usize)
-        .filter(|reg| live >> reg & 1 != 0)
-        .all(|reg| values.at_entry(id, reg) == values.at_exit(id, reg))
+    (0..Regs::BITS as usize).filter(|reg| live >> reg & 1 != 0).all(|reg| values.keeps(id, reg))
 }

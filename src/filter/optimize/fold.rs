@@ -13,7 +13,7 @@ use crate::filter::cfg::{Cfg, Term, TestOp};
 /// for more: not when all that went were loads of what the register held already.
 pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> bool {
     let mut changed = false;
-    values.begin(cfg, true);
+    values.begin(cfg, flow, true);
     for &id in flow.post.iter().rev() {
         values.enter(id);
         let block = &mut cfg.blocks[id.index()];

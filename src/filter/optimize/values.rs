@@ -43,6 +43,9 @@ pub(super) struct Values {
     /// Open addressing; 0 is free.
     table: Vec<Value>,
     /// Registers in use: accumulator, index register and scratch words up to the last one used.
+    used: usize,
+    /// Those whose numbers are kept for every block: all that are in use, or, in a large graph, the
+    /// accumulator and the index register.
     regs: usize,
     /// Expressions are simplified.
     folds: bool,
@@ -50,7 +53,24 @@ pub(super) struct Values {
     state: [Value; REGS],
     entry: Vec<Value>,
     exit: Vec<Value>,
+    /// In a large graph, by block: the scratch words that are alive before it.
+    live: Vec<Live>,
+    /// Their numbers.
+    scratch: Vec<Value>,
 }
+
+/// Scratch words alive before a block.
+#[derive(Clone, Copy, Default)]
+struct Live {
+    /// Where their numbers are.
+    first: u32,
+    /// Which words, as bits.
+    words: u16,
+}
+
+/// Graphs of more blocks are large: a number for every scratch word and block would take more memory than
+/// all the rest. What is in a word that nobody is going to read stays unknown there.
+const LARGE: usize = 1 << 12;
 
 impl Values {
     /// Nothing numbered yet; `exact` as in [`Flow::exact`].
@@ -60,7 +80,7 @@ impl Values {
 
     /// Numbers the whole graph as it is.
     pub fn number(&mut self, cfg: &Cfg, flow: &Flow) {
-        self.begin(cfg, false);
+        self.begin(cfg, flow, false);
         for &id in flow.post.iter().rev() {
             self.enter(id);
             for insn in cfg.insns_of(id) {
@@ -72,11 +92,25 @@ impl Values {
 
     /// Begins anew at the root. Expressions are simplified when `folds`; else they are taken at
     /// face value, as libpcap does while it moves branches.
-    pub fn begin(&mut self, cfg: &Cfg, folds: bool) {
+    pub fn begin(&mut self, cfg: &Cfg, flow: &Flow, folds: bool) {
         self.folds = folds;
         self.reset(cfg);
+        self.live.clear();
+        self.scratch.clear();
+        if cfg.blocks.len() > LARGE && self.used > 2 {
+            self.live.resize(cfg.blocks.len(), Live::default());
+            let mut first = 0;
+            for &id in &flow.post {
+                let words = (flow.of(id).live_in >> 2) as u16;
+                self.live[id.index()] = Live { first, words };
+                first += words.count_ones();
+            }
+            self.scratch.resize(first as usize, 0);
+        }
         let span = self.span(cfg.root);
         self.entry[span].fill(MERGED);
+        let span = self.scratch_span(cfg.root);
+        self.scratch[span].fill(MERGED);
     }
 
     /// Goes to the start of a block, all of whose predecessors have been left.
@@ -87,6 +121,13 @@ impl Values {
                 self.entry[first + reg] = self.unknown();
             }
             self.state[reg] = self.entry[first + reg];
+        }
+        self.state[self.regs..self.used].fill(0);
+        for (word, at) in self.scratch_words(id) {
+            if self.scratch[at] == MERGED {
+                self.scratch[at] = self.unknown();
+            }
+            self.state[2 + word] = self.scratch[at];
         }
     }
 
@@ -106,19 +147,40 @@ impl Values {
 
     /// Takes the registers along to a block.
     fn arrive(&mut self, next: BlockId) {
-        let span = self.span(next);
-        for_each_register(&mut self.entry[span], &self.state, |seen, value| {
+        let meet = |seen: &mut Value, value| {
             *seen = match *seen {
                 0 => value,
                 same if same == value => same,
                 _ => MERGED,
             };
-        });
+        };
+        let span = self.span(next);
+        for_each_register(&mut self.entry[span], &self.state, meet);
+        for (word, at) in self.scratch_words(next) {
+            meet(&mut self.scratch[at], self.state[2 + word]);
+        }
+    }
+
+    /// Where the numbers of a block's scratch words are.
+    fn scratch_span(&self, id: BlockId) -> std::ops::Range<usize> {
+        let Live { first, words } = self.live.get(id.index()).copied().unwrap_or_default();
+        first as usize..(first + words.count_ones()) as usize
+    }
+
+    /// Scratch words alive before a block, and where their numbers are; none in a small graph.
+    fn scratch_words(&self, id: BlockId) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Live { first, mut words } = self.live.get(id.index()).copied().unwrap_or_default();
+        let next = move || {
+            let word = words.trailing_zeros() as usize;
+            words &= words.wrapping_sub(1);
+            (word < 16).then_some(word)
+        };
+        std::iter::from_fn(next).zip(first as usize..)
     }
 
     /// Forgets what registers hold.
     pub fn forget(&mut self, regs: Regs) {
-        for reg in 0..self.regs {
+        for reg in 0..self.used {
             if regs >> reg & 1 != 0 {
                 self.state[reg] = self.unknown();
             }
@@ -141,13 +203,14 @@ impl Values {
             (op::ST | op::STX, _) | (op::LD | op::LDX, op::MEM) => insn.k as usize + 1,
             _ => 0,
         };
-        self.regs = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
+        self.used = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
+        self.regs = if cfg.blocks.len() > LARGE { 2 } else { self.used };
+        // Most instructions and tests make one new number.
+        let values = cfg.insns.len() + cfg.blocks.len() + 8;
         self.defs.clear();
-        self.defs.reserve(2 * (cfg.insns.len() + cfg.blocks.len()) + 8);
-        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: 0 });
+        self.defs.reserve(values);
+        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: u32::MAX });
         self.table.clear();
-        // Every instruction makes at most two new numbers, every test two.
-        let values = 2 * (cfg.insns.len() + cfg.blocks.len()) + 8;
         self.table.resize((values * 3 / 2).next_power_of_two(), 0);
         for vector in [&mut self.entry, &mut self.exit] {
             vector.clear();
@@ -159,12 +222,21 @@ impl Values {
         id.index() * self.regs..(id.index() + 1) * self.regs
     }
 
-    /// Value of a register at the start of a block.
+    /// Value of a register at the start of a block; 0 where nobody is going to read it.
     pub fn at_entry(&self, id: BlockId, reg: usize) -> Value {
-        self.entry[id.index() * self.regs + reg]
+        if reg < self.regs {
+            return self.entry[id.index() * self.regs + reg];
+        }
+        let known = self.scratch_words(id).find(|&(word, _)| 2 + word == reg);
+        known.map_or(0, |(_, at)| self.scratch[at])
     }
 
-    /// Value of a register where a block tests it.
+    /// Whether a register is known to have the same value at the start and the end of a block.
+    pub fn keeps(&self, id: BlockId, reg: usize) -> bool {
+        reg < self.regs && self.at_entry(id, reg) == self.at_exit(id, reg)
+    }
+
+    /// Value of the accumulator or the index register where a block tests it.
     pub fn at_exit(&self, id: BlockId, reg: usize) -> Value {
         self.exit[id.index() * self.regs + reg]
     }
@@ -331,7 +403,25 @@ impl Values {
         let value = self.defs.len() as Value;
         self.table[slot] = value;
         self.defs.push(Def { code, a, b, max });
+        if self.defs.len() * 5 > self.table.len() * 4 {
+            self.grow();
+        }
         value
+    }
+
+    /// Makes room in the table.
+    #[cold]
+    fn grow(&mut self) {
+        let size = 2 * self.table.len();
+        self.table.clear();
+        self.table.resize(size, 0);
+        for (value, def) in (0..).zip(&self.defs).filter(|(_, def)| def.code != ENTRY) {
+            let mut slot = hash(def.code, def.a, def.b) as usize & (size - 1);
+            while self.table[slot] != 0 {
+                slot = (slot + 1) & (size - 1);
+            }
+            self.table[slot] = value;
+        }
     }
 }
 
