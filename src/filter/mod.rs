@@ -47,9 +47,12 @@ pub fn compile(
         }
     })?;
     let whole = |kind| FilterError::new(kind, 0..text.len());
-    let program = shortest(ast, options, resolver)?;
+    let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
+    let optimizable = lowered.optimizable;
+    let program = shortest(lowered, ast, options, resolver)?;
     let program = program.map_err(|error| whole(error.into()))?;
-    if options.optimize && rejects_all(&program) {
+    // libpcap's optimizer is what notices; it does not run on all programs.
+    if options.optimize && optimizable && rejects_all(&program) {
         return Err(whole(LowerError::RejectsAll.into()));
     }
     Ok(program)
@@ -65,11 +68,11 @@ const APART: usize = 4096;
 
 /// The shortest program of those that lists can be lowered to.
 fn shortest(
+    lowered: Lowered,
     ast: ast::Ast,
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Result<Program, EmitError>, FilterError> {
-    let lowered = lower::lower(&ast, options, resolver, Lists::Sets)?;
     let values = lowered.list_values;
     let (several, joined) = (lowered.list_count > 1, lowered.joined);
     // The syntax tree of a large filter is not kept while its graph is optimized.

@@ -138,7 +138,7 @@ impl Wide {
             return None;
         }
         let free = behind.saturating_sub(bits) as u32;
-        Some((value, value | (1 << free) - 1))
+        Some((value, value | ((1 << free) - 1)))
     }
 }
 

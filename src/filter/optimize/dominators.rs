@@ -19,42 +19,58 @@ pub(super) fn block_node(id: BlockId) -> Node {
     3 * id.0
 }
 
+/// Whether a node is a block.
+fn is_block(node: Node) -> bool {
+    node % 3 == 0
+}
+
+/// A block and its edges.
 #[derive(Clone, Copy)]
 struct Links {
     parent: Node,
     jump: Node,
     depth: u32,
-    /// First block whose parent this node is, in the order of a program.
-    child: u32,
-    /// For a block: the next block with the same parent.
+    /// The edges' jump; their parent is the block.
+    edge_jump: Node,
+    /// First block whose parent is the block or an edge of it, in the order of a program.
+    child: [u32; 3],
+    /// The next block with the same parent.
     sibling: u32,
 }
 
 /// The dominator tree.
 #[derive(Default)]
 pub(super) struct Dominators {
-    nodes: Vec<Links>,
+    blocks: Vec<Links>,
 }
 
 impl Dominators {
     /// Builds the tree anew.
     pub fn update(&mut self, cfg: &Cfg, flow: &Flow) {
-        let empty = Links { parent: NONE, jump: NONE, depth: 0, child: NONE, sibling: NONE };
-        self.nodes.clear();
-        self.nodes.resize(3 * cfg.blocks.len(), empty);
+        let empty = Links {
+            parent: NONE,
+            jump: NONE,
+            depth: 0,
+            edge_jump: NONE,
+            child: [NONE; 3],
+            sibling: NONE,
+        };
+        self.blocks.clear();
+        self.blocks.resize(cfg.blocks.len(), empty);
         let root = block_node(cfg.root);
         for &id in flow.post.iter().rev() {
             let node = block_node(id);
-            if node == root {
-                self.nodes[node as usize] = Links { parent: root, jump: root, ..empty };
+            let links = self.blocks[id.index()];
+            let (jump, depth) = if node == root {
+                (root, 0)
             } else {
-                let parent = self.nodes[node as usize].parent;
-                self.attach(node, parent);
-            }
+                (self.jump_below(links.parent), self.depth(links.parent) + 1)
+            };
+            let parent = if node == root { root } else { links.parent };
+            self.blocks[id.index()] = Links { parent, jump, depth, ..links };
+            self.blocks[id.index()].edge_jump = self.jump_below(node);
             for (edge, next) in (node + 1..).zip(successors(&cfg.block(id).term)) {
-                self.attach(edge, node);
-                let next = block_node(next) as usize;
-                self.nodes[next].parent = match self.nodes[next].parent {
+                self.blocks[next.index()].parent = match self.blocks[next.index()].parent {
                     NONE => edge,
                     parent => self.common(parent, edge),
                 };
@@ -62,36 +78,46 @@ impl Dominators {
         }
         // Last in the program first, so that children end up in program order.
         for &id in flow.post.iter().filter(|&&id| block_node(id) != root) {
-            let node = block_node(id) as usize;
-            let parent = self.nodes[node].parent as usize;
-            self.nodes[node].sibling = self.nodes[parent].child;
-            self.nodes[parent].child = id.0;
+            let parent = self.blocks[id.index()].parent;
+            let first = &mut self.blocks[parent as usize / 3].child[parent as usize % 3];
+            let sibling = std::mem::replace(first, id.0);
+            self.blocks[id.index()].sibling = sibling;
         }
     }
 
-    fn attach(&mut self, node: Node, parent: Node) {
-        let up = self.nodes[parent as usize];
-        let over = self.nodes[up.jump as usize];
-        let far = self.nodes[over.jump as usize].depth;
-        let even = up.depth - over.depth == over.depth - far;
-        let links = &mut self.nodes[node as usize];
-        links.parent = parent;
-        links.depth = up.depth + 1;
-        links.jump = if even { over.jump } else { parent };
+    fn parent(&self, node: Node) -> Node {
+        if is_block(node) { self.blocks[node as usize / 3].parent } else { node - node % 3 }
+    }
+
+    fn jump(&self, node: Node) -> Node {
+        let links = &self.blocks[node as usize / 3];
+        if is_block(node) { links.jump } else { links.edge_jump }
+    }
+
+    fn depth(&self, node: Node) -> u32 {
+        self.blocks[node as usize / 3].depth + u32::from(!is_block(node))
+    }
+
+    /// Where nodes below `parent` jump to.
+    fn jump_below(&self, parent: Node) -> Node {
+        let over = self.jump(parent);
+        let far = self.depth(self.jump(over));
+        let even = self.depth(parent) - self.depth(over) == self.depth(over) - far;
+        if even { self.jump(over) } else { parent }
     }
 
     /// Lowest common ancestor.
     fn common(&self, a: Node, b: Node) -> Node {
         let (mut a, mut b) = (a, b);
         while a != b {
-            let (at_a, at_b) = (self.nodes[a as usize], self.nodes[b as usize]);
-            match at_a.depth.cmp(&at_b.depth) {
-                std::cmp::Ordering::Greater => a = self.climb(a, at_b.depth),
-                std::cmp::Ordering::Less => b = self.climb(b, at_a.depth),
-                std::cmp::Ordering::Equal if at_a.jump != at_b.jump => {
-                    (a, b) = (at_a.jump, at_b.jump)
+            let (depth_a, depth_b) = (self.depth(a), self.depth(b));
+            match depth_a.cmp(&depth_b) {
+                std::cmp::Ordering::Greater => a = self.climb(a, depth_b),
+                std::cmp::Ordering::Less => b = self.climb(b, depth_a),
+                std::cmp::Ordering::Equal if self.jump(a) != self.jump(b) => {
+                    (a, b) = (self.jump(a), self.jump(b))
                 }
-                std::cmp::Ordering::Equal => (a, b) = (at_a.parent, at_b.parent),
+                std::cmp::Ordering::Equal => (a, b) = (self.parent(a), self.parent(b)),
             }
         }
         a
@@ -99,16 +125,15 @@ impl Dominators {
 
     /// One step up, as far as possible but not above `depth`.
     fn climb(&self, node: Node, depth: u32) -> Node {
-        let links = self.nodes[node as usize];
-        if self.nodes[links.jump as usize].depth >= depth { links.jump } else { links.parent }
+        let jump = self.jump(node);
+        if self.depth(jump) >= depth { jump } else { self.parent(node) }
     }
 
     /// Blocks right below a node, in program order.
     pub fn children(&self, node: Node) -> impl Iterator<Item = BlockId> {
         let next = |id: u32| (id != NONE).then_some(id);
-        std::iter::successors(next(self.nodes[node as usize].child), move |&id| {
-            next(self.nodes[3 * id as usize].sibling)
-        })
-        .map(BlockId)
+        let first = self.blocks[node as usize / 3].child[node as usize % 3];
+        std::iter::successors(next(first), move |&id| next(self.blocks[id as usize].sibling))
+            .map(BlockId)
     }
 }
