@@ -22,7 +22,7 @@ impl Random {
 
     /// A number below `n`.
     pub fn below(&mut self, n: u32) -> u32 {
-        (u64::from(self.word()) * u64::from(n) >> 32) as u32
+        ((u64::from(self.word()) * u64::from(n)) >> 32) as u32
     }
 }
 
@@ -64,8 +64,8 @@ pub const LISTS: [(&str, Term); 22] = [
     }),
     ("IPv6 nets", |r, _| {
         let bits = 32 + r.below(33);
-        let addr = u128::from(0x2000_0000 | r.word() >> 3) << 96 | u128::from(r.word()) << 64;
-        format!("net {}/{bits}", Ipv6Addr::from(addr & u128::MAX << (128 - bits)))
+        let addr = (u128::from(0x2000_0000 | (r.word() >> 3)) << 96) | (u128::from(r.word()) << 64);
+        format!("net {}/{bits}", Ipv6Addr::from(addr & (u128::MAX << (128 - bits))))
     }),
     ("IP protocols", |r, _| format!("ip proto {}", r.below(256))),
     ("kinds mixed", |r, i| match i % 5 {
