@@ -71,7 +71,7 @@ compare() {
     same "$label: built against the stage" "$out/$label.want" "$out/$label.stage.out"
 }
 
-for name in layout copy filters devices texts loops threads states live cancel ours; do
+for name in layout copy filters devices texts loops callbacks threads states live cancel ours; do
     build "$name"
 done
 
@@ -79,6 +79,7 @@ compare layout layout /dev/null
 compare texts texts /dev/null
 compare states states /dev/null "$data"
 compare loops loops /dev/null "$data/ssh.pcap"
+compare callbacks callbacks-file /dev/null file "$data/ssh.pcap"
 compare threads threads /dev/null "$data/ssh.pcap"
 compare devices devices /dev/null
 compare filters listings listings.txt -d EN10MB
@@ -95,9 +96,23 @@ compare copy copy-bad-filter /dev/null "$data/ssh.pcap" copied.pcap 'port port'
 compare copy copy-nowhere /dev/null "$data/ssh.pcap" /nonexistent/x
 if [ "$(id -u)" -eq 0 ]; then
     compare live live /dev/null
+    compare callbacks callbacks-lo /dev/null live lo
+    compare callbacks callbacks-any /dev/null live any
+    "$out/callbacks.stage" live lo ours > "$out/callbacks.out" 2>&1
+    same "callbacks: what is our own" callbacks.expected "$out/callbacks.out"
     compare cancel cancel /dev/null "$data/ssh.pcap"
 else
-    skip "live, cancel: need root"
+    skip "live, cancel, live callbacks: need root"
+fi
+
+if [ -e "$ours/libpcap-dpdk.so" ]; then
+    for mode in '' ours; do
+        "$out/callbacks.stage" file "$data/ssh.pcap" $mode > "$out/callbacks.file" 2>&1
+        timeout 60 "$out/callbacks.stage" dpdk "$data/ssh.pcap" $mode > "$out/callbacks.dpdk" 2>&1
+        same "callbacks on a DPDK port $mode" "$out/callbacks.file" "$out/callbacks.dpdk"
+    done
+else
+    skip "callbacks on a DPDK port: the stage has no plug-in"
 fi
 
 check "survives what kills a process on libpcap" "$out/states.stage" "$data" survive
@@ -142,6 +157,8 @@ if command -v valgrind > /dev/null; then
     memcheck devices
     memcheck texts
     memcheck loops "$data/ssh.pcap"
+    memcheck callbacks file "$data/ssh.pcap"
+    memcheck callbacks file "$data/ssh.pcap" ours
     memcheck threads "$data/ssh.pcap"
     memcheck ours "$data"
     [ "$(id -u)" -ne 0 ] || memcheck live
