@@ -20,6 +20,9 @@ fn compiles_filters_and_runs() {
     assert_eq!(oracle.filter(&program, &[(&[0; 60], 60)]), [0]);
     assert!(oracle.compile("port and", &options).is_err());
     assert!(oracle.bench_compile("tcp", &options, 10) > 0);
-    assert_eq!(oracle.bench_filter(&[Insn { code: 6, jt: 0, jf: 0, k: 1 }], &[(&[0], 1)], 5).1, 5);
+    assert_eq!(
+        oracle.bench_filter(&[Insn { code: 6, jt: 0, jf: 0, k: 1 }], &[(&[0], 1)], 5, true).1,
+        5
+    );
     assert_eq!(oracle.datalink(1).0.as_deref(), Some("EN10MB"));
 }

@@ -122,17 +122,18 @@ impl Oracle {
     }
 
     /// Nanoseconds that `rounds` rounds of `pcap_offline_filter` over all packets took, and how
-    /// many were accepted in all.
+    /// many were accepted in all; `warm` for as many rounds before that are not timed.
     pub fn bench_filter(
         &mut self,
         program: &[Insn],
         packets: &[(&[u8], u32)],
         rounds: u32,
+        warm: bool,
     ) -> (u64, u64) {
         let mut m = self.must(Request::BenchFilter, |out| {
             put_program(out, program);
             put_packets(out, packets);
-            out.u32(rounds);
+            out.u32(rounds).u8(warm.into());
         });
         (m.u64(), m.u64())
     }

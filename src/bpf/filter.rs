@@ -99,14 +99,22 @@ impl Filter {
             true => self.native_burst.get_or_init(|| BurstCode::compile(self.program.insns())),
             false => &None,
         };
-        mask.fill(0);
-        for (packets, word) in burst.chunks().zip(&mut *mask) {
+        let mut accepted = 0;
+        let mut words = mask.iter_mut();
+        for (packets, word) in burst.chunks().zip(&mut words) {
             *word = match code {
                 Some(code) => code.run(packets),
                 None => self.bits(packets),
             };
+            accepted += word.count_ones();
         }
-        mask.iter().map(|word| word.count_ones()).sum()
+        words.for_each(|word| *word = 0);
+        accepted
+    }
+
+    /// Whether bursts need not be prepared any more.
+    pub fn is_burst_ready(&self) -> bool {
+        self.native_burst.get().is_some()
     }
 
     /// Which of up to 64 packets are accepted.

@@ -87,6 +87,10 @@ pub unsafe extern "C" fn pcapx_filter_run_burst(
     };
     // SAFETY: as the caller vouches.
     let burst = unsafe { Burst::new(pkts, lens) };
+    if filter.is_burst_ready() {
+        // As above.
+        return filter.run_burst(burst, mask);
+    }
     guard_or(0, || filter.run_burst(burst, mask))
 }
 

@@ -1,5 +1,6 @@
 //! The BPF machine: one set of programs through every engine, and the same verdict from each.
 
+mod burst;
 mod generate;
 mod hostile;
 mod kernel;

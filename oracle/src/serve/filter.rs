@@ -4,6 +4,7 @@ use super::{PacketHeader, bpf_filter, bpf_image, bpf_validate, text};
 use oracle::proto::{CompileOptions, Insn, get_program, put_program};
 use oracle::wire::{In, Out};
 use std::ffi::CString;
+use std::hint::black_box;
 use std::time::Instant;
 
 const _: () = assert!(size_of::<Insn>() == size_of::<pcap_sys::bpf_insn>());
@@ -116,6 +117,7 @@ pub fn bench_filter(m: &mut In, out: &mut Out) {
     let mut insns = get_program(m);
     let packets = packets(m);
     let rounds = m.u32();
+    let warm = m.u8() != 0;
     let program =
         pcap_sys::bpf_program { bf_len: insns.len() as u32, bf_insns: insns.as_mut_ptr().cast() };
     let prepared: Vec<_> = packets
@@ -125,15 +127,23 @@ pub fn bench_filter(m: &mut In, out: &mut Out) {
             (PacketHeader { ts, caplen: data.len() as u32, len: *len }, data.as_ptr())
         })
         .collect();
-    let mut accepted = 0u64;
-    let start = Instant::now();
-    for _ in 0..rounds {
-        for (header, data) in &prepared {
-            let header: *const PacketHeader = header;
-            // SAFETY: program, header and packet live; only the common fields are read.
-            let verdict = unsafe { pcap_sys::pcap_offline_filter(&program, header.cast(), *data) };
-            accepted += u64::from(verdict != 0);
+    let run_all = |rounds: u32| {
+        let mut accepted = 0u64;
+        for _ in 0..rounds {
+            for (header, data) in &prepared {
+                let header: *const PacketHeader = header;
+                // SAFETY: program, header and packet live; only the common fields are read.
+                let verdict =
+                    unsafe { pcap_sys::pcap_offline_filter(&program, header.cast(), *data) };
+                accepted += u64::from(verdict != 0);
+            }
         }
+        accepted
+    };
+    if warm {
+        black_box(run_all(rounds));
     }
+    let start = Instant::now();
+    let accepted = run_all(rounds);
     out.u64(start.elapsed().as_nanos() as u64).u64(accepted);
 }

@@ -9,6 +9,8 @@ mod byte_order;
 mod code_buffer;
 mod guarded;
 #[cfg(target_arch = "x86_64")]
+mod lanes;
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub use burst::Burst;

@@ -20,10 +20,13 @@
 mod arithmetic;
 mod guard;
 mod jumps;
+mod lanes;
 mod loads;
+mod registers;
 
 use super::Form;
 use super::byte_order::{Order, orders};
+use super::lanes::Plan;
 use crate::bpf::analysis::{Analysis, State, bytes_needed, targets};
 use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -39,20 +42,16 @@ const MAX_TWICE: usize = 256;
 
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
 pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
-    let mut assembler = Assembler::new(insns, form);
-    assembler.prologue(insns, analysis);
-    let usual = usual_length(insns, analysis);
-    if let Some(bytes) = usual {
-        let long_enough = assembler.ops.new_dynamic_label();
-        assembler.keep_together(12);
-        dynasm!(assembler.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
-        assembler.body(insns, analysis, 0);
-        dynasm!(assembler.ops ; .arch x64 ; =>long_enough);
-        assembler.label_targets(insns);
+    let plan = if form == Form::Burst && has_lanes() { Plan::new(insns) } else { None };
+    if let Some(code) = plan.and_then(|plan| Assembler::new(insns, form).lanes(&plan)) {
+        return code.finish(insns, analysis);
     }
-    assembler.body(insns, analysis, usual.unwrap_or(0));
-    assembler.epilogue();
-    assembler.ops.finalize().ok()
+    Assembler::new(insns, form).finish(insns, analysis)
+}
+
+/// Whether this processor runs what `lanes` makes.
+fn has_lanes() -> bool {
+    std::arch::is_x86_feature_detected!("avx2")
 }
 
 /// The bytes that all loads at constant offsets need together, if it pays to have code without
@@ -86,6 +85,30 @@ struct Assembler {
 }
 
 impl Assembler {
+    /// Puts code for lanes before that for single packets.
+    fn lanes(mut self, plan: &Plan) -> Option<Self> {
+        let scalar = self.ops.new_dynamic_label();
+        lanes::emit(&mut self.ops, plan, scalar)?;
+        dynasm!(self.ops ; .arch x64 ; =>scalar);
+        Some(self)
+    }
+
+    fn finish(mut self, insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
+        self.prologue(insns, analysis);
+        let usual = usual_length(insns, analysis);
+        if let Some(bytes) = usual {
+            let long_enough = self.ops.new_dynamic_label();
+            self.keep_together(12);
+            dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
+            self.body(insns, analysis, 0);
+            dynasm!(self.ops ; .arch x64 ; =>long_enough);
+            self.label_targets(insns);
+        }
+        self.body(insns, analysis, usual.unwrap_or(0));
+        self.epilogue();
+        self.ops.finalize().ok()
+    }
+
     fn new(insns: &[Insn], form: Form) -> Self {
         let mut ops = VecAssembler::new(0);
         let [fail, next_packet, accept] = [(); 3].map(|()| ops.new_dynamic_label());
