@@ -18,6 +18,7 @@
 // `dynasm!` converts register numbers.
 #![allow(clippy::useless_conversion)]
 
+use super::keep_together;
 use super::registers::{Registers, Source};
 use crate::bpf::jit::lanes::{Binary, Id, Node, Plan, Window};
 use dynasmrt::x64::X64Relocation;
@@ -67,6 +68,7 @@ pub(super) fn emit(
     if plan.nodes[plan.odd as usize] != Node::Const(0) {
         lanes.registers.pin(accept, true);
         let odd = lanes.register(plan.odd)?;
+        keep_together(lanes.ops, 11);
         dynasm!(lanes.ops ; .arch x64 ; vptest Ry(odd), Ry(odd) ; jnz =>slow);
     }
     lanes.signs(accept);
@@ -133,6 +135,10 @@ impl Lanes<'_> {
             ; vpcmpeqq Ry(lens), Ry(null), [rbx + r13 * 8]
             ; vpcmpeqq Ry(null), Ry(null), [rbx + r13 * 8 + 32]
             ; vpor Ry(null), Ry(null), Ry(lens)
+        );
+        keep_together(self.ops, 24);
+        dynasm!(self.ops
+            ; .arch x64
             ; cmp r11d, 0xff
             ; jne =>slow
             ; vptest Ry(null), Ry(null)
@@ -160,6 +166,10 @@ impl Lanes<'_> {
             ; =>next
             ; add r13d, 8
             ; lea r11d, [r13 + 8]
+        );
+        keep_together(self.ops, 9);
+        dynasm!(self.ops
+            ; .arch x64
             ; cmp r11d, r12d
             ; jbe =>group
             ; cmp r13d, r12d
@@ -351,6 +361,7 @@ impl Lanes<'_> {
         };
         self.registers.pin(lanes, false);
         let exit = self.ops.new_dynamic_label();
+        keep_together(self.ops, 11);
         dynasm!(self.ops ; .arch x64 ; vptest Ry(lanes), Ry(lanes) ; jz =>exit);
         self.exits.push((exit, verdicts));
         self.registers.used(left);
@@ -368,6 +379,7 @@ impl Lanes<'_> {
         self.registers.pin(to, true);
         let high = self.temporary()?;
         let done = self.ops.new_dynamic_label();
+        keep_together(self.ops, 16);
         dynasm!(self.ops
             ; .arch x64
             ; vpxor Rx(to), Rx(to), Rx(to)
@@ -381,6 +393,7 @@ impl Lanes<'_> {
                 let same = self.constant(Node::Const(offset));
                 vector!(self, vpcmpeqd, high, offsets, same);
                 self.signs(high);
+                keep_together(self.ops, 13);
                 dynasm!(self.ops ; .arch x64 ; cmp r11d, 0xff ; jne =>apart);
                 self.load_lanes(gather, Some(offset as i32));
                 self.gathers.push((apart, gather));

@@ -277,14 +277,7 @@ impl Assembler {
     /// 32-byte boundary nor end at one: many Intel processors would have to decode such a jump anew
     /// each time (erratum "Jump Conditional Code").
     fn keep_together(&mut self, len: usize) {
-        const NOPS: [&[u8]; 4] =
-            [&[0x90], &[0x66, 0x90], &[0x0f, 0x1f, 0x40, 0], &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]];
-        let at = self.ops.offset().0 % 32;
-        let mut left = if at + len > 31 { 32 - at } else { 0 };
-        while let Some(nop) = NOPS.iter().rev().find(|nop| nop.len() <= left) {
-            self.ops.extend(nop.iter());
-            left -= nop.len();
-        }
+        keep_together(&mut self.ops, len);
     }
 
     fn set_accumulator(&mut self, k: u32) {
@@ -292,6 +285,17 @@ impl Assembler {
             0 => dynasm!(self.ops ; .arch x64 ; xor eax, eax),
             _ => dynasm!(self.ops ; .arch x64 ; mov eax, k as i32),
         }
+    }
+}
+
+fn keep_together(ops: &mut VecAssembler<X64Relocation>, len: usize) {
+    const NOPS: [&[u8]; 4] =
+        [&[0x90], &[0x66, 0x90], &[0x0f, 0x1f, 0x40, 0], &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]];
+    let at = ops.offset().0 % 32;
+    let mut left = if at + len > 31 { 32 - at } else { 0 };
+    while let Some(nop) = NOPS.iter().rev().find(|nop| nop.len() <= left) {
+        ops.extend(nop.iter());
+        left -= nop.len();
     }
 }
 
