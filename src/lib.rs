@@ -15,6 +15,7 @@ pub mod filter;
 pub mod handle;
 pub mod linktype;
 pub mod packet;
+pub mod raw_text;
 pub mod savefile;
 pub mod sys;
 pub mod timestamp;

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::ffi::{CStr, CString};
 use std::thread;
 
 use fuzz::{Rng, dlt};
 use pcap::bpf::{Program, validate};
+use pcap::capi;
 use pcap::filter::{FilterError, compile};
 use pcap::linktype::Dlt;
 use support::{Table, options};
@@ -168,4 +170,67 @@ fn deep_and_alternating() {
             }
         }
     });
+}
+
+/// `pcap_compile` on a dead handle, on little stack: status and error text.
+fn compile_c(dlt: i32, snaplen: i32, text: Option<&[u8]>, netmask: u32) -> (i32, Vec<u8>) {
+    let text = text.map(|bytes| CString::new(bytes).unwrap());
+    let text = text.as_ref().map_or(std::ptr::null(), |text| text.as_ptr());
+    let mut program = capi::bpf_program { bf_len: 0, bf_insns: std::ptr::null_mut() };
+    let handle = capi::pcap_open_dead(dlt, snaplen);
+    // SAFETY: an open handle, a program to fill, NULL or a string; freed and closed once.
+    unsafe {
+        let status = capi::pcap_compile(handle, &mut program, text, 1, netmask);
+        let error = CStr::from_ptr(capi::pcap_geterr(handle)).to_bytes().to_vec();
+        capi::pcap_freecode(&mut program);
+        capi::pcap_close(handle);
+        (status, error)
+    }
+}
+
+#[test]
+fn through_the_c_abi() {
+    on_small_stack(|| {
+        let ok = (0, Vec::new());
+        assert_eq!(compile_c(1, 65_535, None, 0), ok);
+        assert_eq!(compile_c(1, 65_535, Some(b""), u32::MAX), ok);
+        let zero = b"snaplen of 0 rejects all packets".to_vec();
+        assert_eq!(compile_c(1, 0, Some(b"tcp"), 0), (-1, zero));
+        for number in [i32::MIN, -1, 1 << 20, i32::MAX] {
+            assert_eq!(compile_c(1, number, Some(b"tcp"), number as u32), ok);
+            assert_eq!(compile_c(number, 65_535, Some(b"tcp"), 0).0, -1);
+        }
+        for text in ["(", "not ", "tcp or ", "port 80 and ", "len+"] {
+            let text = text.repeat((16 << 20) / text.len());
+            let (status, error) = compile_c(1, 65_535, Some(text.as_bytes()), 0);
+            assert!(status == -1 && !error.is_empty() && error.len() < 256);
+        }
+        let parentheses = format!("{}tcp{}", "(".repeat(1_000_000), ")".repeat(1_000_000));
+        assert_eq!(compile_c(1, 65_535, Some(parentheses.as_bytes()), 0), ok);
+    });
+}
+
+/// What is not UTF-8 is in error texts as it was given.
+#[test]
+fn bytes_in_error_texts() {
+    for (filter, wanted) in [
+        (b"net \\a\xff\xfe.b".as_slice(), b"unknown network 'a\xff\xfe.b'".as_slice()),
+        (b"port \\\xc3(", b"unknown port '\xc3'"),
+        (b"port \\\xf4\x8f\xbf\xbf", b"unknown port '\xf4\x8f\xbf\xbf'"),
+        (b"port \\a\x01\x7fb", b"unknown port 'a\x01\x7fb'"),
+        (b"\xff", b"can't parse filter expression: syntax error"),
+    ] {
+        assert_eq!(compile_c(1, 65_535, Some(filter), 0), (-1, wanted.to_vec()));
+    }
+    let long = [b"port \\".as_slice(), &[0xa9; 1000]].concat();
+    let (_, error) = compile_c(1, 65_535, Some(&long), 0);
+    assert_eq!(error, [b"unknown port '".as_slice(), &[0xa9; 241]].concat());
+    let mut errbuf = [0; 256];
+    // SAFETY: a string and a buffer of PCAP_ERRBUF_SIZE bytes.
+    let error = unsafe {
+        let path = c"/nonexistent/a\xff".as_ptr();
+        assert!(capi::pcap_open_offline(path, errbuf.as_mut_ptr()).is_null());
+        CStr::from_ptr(errbuf.as_ptr()).to_bytes()
+    };
+    assert_eq!(error, b"/nonexistent/a\xff: No such file or directory");
 }

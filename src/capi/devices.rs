@@ -6,6 +6,7 @@ use super::memory::{copy_slice, copy_string};
 use super::types::{pcap_addr, pcap_if};
 use crate::device::{self, Address, Device, SockAddr};
 use crate::error::{Error, status};
+use crate::raw_text;
 use libc::sockaddr;
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int, c_uint};
@@ -21,7 +22,7 @@ pub(super) unsafe fn report(errbuf: *mut c_char, f: impl FnOnce() -> Result<(), 
         Ok(Err(text)) | Err(text) => text,
     };
     // SAFETY: as the caller vouches.
-    unsafe { set_errbuf(errbuf, text.as_bytes()) };
+    unsafe { set_errbuf(errbuf, &raw_text::restore(&text)) };
     status::ERROR
 }
 

@@ -8,6 +8,7 @@ use super::filter::packet;
 use super::handle::{Core, pcap_t, run};
 use super::types::pcap_pkthdr;
 use crate::error::{Error, status};
+use crate::raw_text;
 use crate::savefile::dump::{self, DumpHeader};
 use crate::sys::stdio::Stream;
 use std::ffi::{CStr, c_char, c_int, c_long, c_uchar};
@@ -33,7 +34,7 @@ unsafe fn open(
 
 /// The header that the handle's packets need; `name` is for the error before activation.
 fn header(core: &Core, name: &[u8]) -> Result<DumpHeader, Error> {
-    let not_activated = || Error::DumpNotActivated(String::from_utf8_lossy(name).into());
+    let not_activated = || Error::DumpNotActivated(raw_text::keep(name));
     core.handle.dump_header().ok_or_else(not_activated)
 }
 

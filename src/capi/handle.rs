@@ -4,6 +4,7 @@ use super::boundary::{ErrorBuffer, guard};
 use super::types::{pcap_pkthdr, pcap_samp};
 use crate::error::{Error, status};
 use crate::handle::{Batch, Breaker, Handle};
+use crate::raw_text;
 use std::ffi::c_int;
 
 /// `pcap_t`.
@@ -94,7 +95,7 @@ impl Core {
         if text.is_empty() {
             self.errbuf.set(super::text::status_text(error.status()).as_bytes());
         } else {
-            self.errbuf.set(text.as_bytes());
+            self.errbuf.set(&raw_text::restore(&text));
         }
         error.status()
     }

@@ -8,6 +8,7 @@ use crate::capture;
 use crate::error::{Error, status};
 use crate::handle::{Dead, Handle, Inactive, Offline};
 use crate::linktype::Dlt;
+use crate::raw_text;
 use crate::savefile::Reader;
 use crate::sys::stdio::Stream;
 use crate::timestamp::Precision;
@@ -27,7 +28,7 @@ pub(super) unsafe fn make(
         Ok(Err(text)) | Err(text) => text,
     };
     // SAFETY: as the caller vouches.
-    unsafe { set_errbuf(errbuf, text.as_bytes()) };
+    unsafe { set_errbuf(errbuf, &raw_text::restore(&text)) };
     ptr::null_mut()
 }
 

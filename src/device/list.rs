@@ -1,6 +1,7 @@
 //! The list of devices, and questions about one of them.
 
 use super::{Address, Device, Error, Flags, Network, flags};
+use crate::raw_text;
 use crate::sys::{dbus, ifaddrs, netdev, netlink};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -45,9 +46,8 @@ pub fn list() -> Result<Vec<Device>, Error> {
 }
 
 fn interface(socket: BorrowedFd, name: &[u8], iff: u32) -> Result<Device, Error> {
-    let flags = flags::refine(socket, name, Flags::of_interface(iff)).map_err(|source| {
-        Error::Link { device: String::from_utf8_lossy(name).into(), source: source.into() }
-    })?;
+    let flags = flags::refine(socket, name, Flags::of_interface(iff))
+        .map_err(|source| Error::Link { device: raw_text::keep(name), source: source.into() })?;
     Ok(Device { name: name.to_vec(), description: None, addresses: Vec::new(), flags })
 }
 
@@ -115,7 +115,7 @@ pub fn lookupnet(device: Option<&[u8]>) -> Result<Network, Error> {
     };
     let socket = netdev::inet_socket().map_err(|e| Error::Socket(e.into()))?;
     let addr = netdev::inet_addr(socket.as_fd(), name).map_err(|e| match e.raw_os_error() {
-        Some(libc::EADDRNOTAVAIL) => Error::NoAddress(String::from_utf8_lossy(name).into()),
+        Some(libc::EADDRNOTAVAIL) => Error::NoAddress(raw_text::keep(name)),
         _ => ioctl_error(name, "SIOCGIFADDR", e),
     })?;
     let mask = netdev::inet_netmask(socket.as_fd(), name)
@@ -143,7 +143,7 @@ fn classful_mask(addr: u32) -> Option<u32> {
 }
 
 fn ioctl_error(name: &[u8], what: &'static str, source: std::io::Error) -> Error {
-    Error::Ioctl { device: String::from_utf8_lossy(name).into(), what, source: source.into() }
+    Error::Ioctl { device: raw_text::keep(name), what, source: source.into() }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use super::ast::{AddrKind, ArithOp, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto, RelOp};
 use super::error::ErrorKind;
+use crate::raw_text;
 
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,10 +107,10 @@ impl Bad {
     pub(super) fn error(self, text: &[u8]) -> ErrorKind {
         match self {
             Self::Byte => ErrorKind::Syntax,
-            Self::NumberOverflow => ErrorKind::NumberOverflow(lossy(text)),
-            Self::NonOctalDigit => ErrorKind::NonOctalDigit(lossy(text)),
-            Self::EthernetAddress => ErrorKind::InvalidEthernetAddress(lossy(text)),
-            Self::Ipv6Address => ErrorKind::InvalidIpv6Address(lossy(text)),
+            Self::NumberOverflow => ErrorKind::NumberOverflow(raw_text::keep(text)),
+            Self::NonOctalDigit => ErrorKind::NonOctalDigit(raw_text::keep(text)),
+            Self::EthernetAddress => ErrorKind::InvalidEthernetAddress(raw_text::keep(text)),
+            Self::Ipv6Address => ErrorKind::InvalidIpv6Address(raw_text::keep(text)),
         }
     }
 }
@@ -303,11 +304,6 @@ fn punctuation(rest: &[u8]) -> Found<'_> {
         _ => Tok::Bad(Bad::Byte),
     };
     (one, 1)
-}
-
-/// Text for an error message or a look-up; bytes that are not UTF-8 become U+FFFD.
-pub(super) fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
 }
 
 #[cfg(test)]

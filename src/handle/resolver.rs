@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::net::IpAddr;
 
 use crate::filter::resolve::{HostAddrs, PortProto, Resolver};
+use crate::raw_text;
 use crate::sys::netdb::{self, Transport};
 
 /// Looks names up with the C library.
@@ -13,7 +14,7 @@ pub struct SystemResolver;
 impl Resolver for SystemResolver {
     fn host(&self, name: &str) -> Option<HostAddrs> {
         let mut addrs = HostAddrs::default();
-        for ip in netdb::host(&CString::new(name).ok()?)? {
+        for ip in netdb::host(&CString::new(raw_text::restore(name)).ok()?)? {
             match ip {
                 IpAddr::V4(ip) => addrs.v4.push(ip),
                 IpAddr::V6(ip) => addrs.v6.push(ip),
@@ -23,15 +24,15 @@ impl Resolver for SystemResolver {
     }
 
     fn ether(&self, name: &str) -> Option<[u8; 6]> {
-        netdb::ether_host(&CString::new(name).ok()?)
+        netdb::ether_host(&CString::new(raw_text::restore(name)).ok()?)
     }
 
     fn network(&self, name: &str) -> Option<u32> {
-        netdb::network(&CString::new(name).ok()?)
+        netdb::network(&CString::new(raw_text::restore(name)).ok()?)
     }
 
     fn port(&self, name: &str) -> Option<(u16, PortProto)> {
-        let (port, transport) = netdb::port(&CString::new(name).ok()?)?;
+        let (port, transport) = netdb::port(&CString::new(raw_text::restore(name)).ok()?)?;
         let proto = match transport {
             Transport::Tcp => PortProto::Tcp,
             Transport::Udp => PortProto::Udp,
@@ -41,6 +42,6 @@ impl Resolver for SystemResolver {
     }
 
     fn ip_proto(&self, name: &str) -> Option<u8> {
-        u8::try_from(netdb::ip_protocol(&CString::new(name).ok()?)?).ok()
+        u8::try_from(netdb::ip_protocol(&CString::new(raw_text::restore(name)).ok()?)?).ok()
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong with a savefile, in libpcap's words.
 
+use crate::raw_text;
 use crate::sys::os_error::OsError;
 use std::ffi::CString;
 
@@ -7,7 +8,7 @@ use std::ffi::CString;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // The texts say what each is; the fields are the numbers in them.
 pub enum ReadError {
-    #[error("{}: {cause}", path.to_string_lossy())]
+    #[error("{}: {cause}", raw_text::keep(path.to_bytes()))]
     Open { path: CString, cause: OsError },
     #[error("The standard input is not open")]
     NoStandardInput,
@@ -103,7 +104,7 @@ pub enum PcapNgError {
 
 /// Why a savefile cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}", path.to_string_lossy())]
+#[error("{}: {reason}", raw_text::keep(path.to_bytes()))]
 pub struct AppendError {
     /// The file.
     pub path: CString,
@@ -137,15 +138,15 @@ pub enum AppendReason {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum DumpError {
-    #[error("{}: link-layer type {dlt} isn't supported in savefiles", name.to_string_lossy())]
+    #[error("{}: link-layer type {dlt} isn't supported in savefiles", raw_text::keep(name.to_bytes()))]
     Linktype { name: CString, dlt: i32 },
-    #[error("{}: {cause}", path.to_string_lossy())]
+    #[error("{}: {cause}", raw_text::keep(path.to_bytes()))]
     Open { path: CString, cause: OsError },
     #[error("The standard output is not open")]
     NoStandardOutput,
-    #[error("Can't write to {}: {cause}", name.to_string_lossy())]
+    #[error("Can't write to {}: {cause}", raw_text::keep(name.to_bytes()))]
     Write { name: CString, cause: OsError },
-    #[error("Can't seek to the {place} of {}: {cause}", path.to_string_lossy())]
+    #[error("Can't seek to the {place} of {}: {cause}", raw_text::keep(path.to_bytes()))]
     Seek { place: &'static str, path: CString, cause: OsError },
     #[error(transparent)]
     Append(#[from] AppendError),

@@ -134,7 +134,7 @@ fn longest_packet(opened: &Opened, wanted: &Wanted) -> Result<u32, CaptureError>
     let fd = opened.socket.as_fd();
     let mtu = netdev::mtu(fd, wanted.device).map_err(|e| failure_with("SIOCGIFMTU", e))?;
     let offloads = netdev::offloads(fd, wanted.device).map_err(|(what, e)| {
-        let device = String::from_utf8_lossy(wanted.device);
+        let device = crate::raw_text::keep(wanted.device);
         failure_with(&format!("{device}: SIOCETHTOOL({what}) ioctl failed"), e)
     })?;
     let longest = if offloads { mtu.max(65_535) } else { mtu };

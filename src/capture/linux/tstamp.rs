@@ -37,7 +37,7 @@ pub fn tstamp_types(device: Option<&[u8]>) -> Result<Vec<i32>, CaptureError> {
         // No such device, or not a network interface: activation will say so.
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Ok(Vec::new()),
         Err(e) => {
-            let device = String::from_utf8_lossy(name);
+            let device = crate::raw_text::keep(name);
             let what = format!("{device}: SIOCETHTOOL(ETHTOOL_GET_TS_INFO) ioctl failed");
             Err(failure_with(&what, e))
         }

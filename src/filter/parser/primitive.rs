@@ -6,7 +6,8 @@ use crate::filter::ast::{
     AddrKind, Arith, ArithOp, ByteOp, Dir, Id, NameOrNum, Primitive, Proto, Quals, RelOp, ValueTest,
 };
 use crate::filter::error::{ErrorKind, FilterError};
-use crate::filter::lexer::{Tok, lossy};
+use crate::filter::lexer::Tok;
+use crate::raw_text;
 
 impl Parser<'_> {
     /// Reads a term that starts with neither an id, a number, a parenthesis nor `not`; `None`
@@ -136,28 +137,28 @@ impl Parser<'_> {
         let tok = self.tok;
         self.advance();
         Ok(match tok {
-            Tok::Name(name) => Id::Name(lossy(name)),
-            Tok::Ether(mac, text) => Id::Ether(mac, lossy(text)),
-            Tok::Arcnet(address, text) => Id::Arcnet(address, lossy(text)),
+            Tok::Name(name) => Id::Name(raw_text::keep(name)),
+            Tok::Ether(mac, text) => Id::Ether(mac, raw_text::keep(text)),
+            Tok::Arcnet(address, text) => Id::Arcnet(address, raw_text::keep(text)),
             Tok::V4(address) => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
                     self.advance();
-                    Id::V4Prefix(lossy(address), self.number()?)
+                    Id::V4Prefix(raw_text::keep(address), self.number()?)
                 }
                 Tok::Mask => {
                     self.advance();
                     let Tok::V4(mask) = self.tok else { return self.error() };
                     self.advance();
-                    Id::V4Mask(lossy(address), lossy(mask))
+                    Id::V4Mask(raw_text::keep(address), raw_text::keep(mask))
                 }
-                _ => Id::V4(lossy(address)),
+                _ => Id::V4(raw_text::keep(address)),
             },
             Tok::V6(address) => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
                     self.advance();
-                    Id::V6Prefix(lossy(address), self.number()?)
+                    Id::V6Prefix(raw_text::keep(address), self.number()?)
                 }
-                _ => Id::V6(lossy(address)),
+                _ => Id::V6(raw_text::keep(address)),
             },
             _ => return self.error(),
         })
@@ -226,7 +227,7 @@ impl Parser<'_> {
     fn name(&mut self) -> Result<String> {
         let Tok::Name(name) = self.tok else { return self.error() };
         self.advance();
-        Ok(lossy(name))
+        Ok(raw_text::keep(name))
     }
 
     fn name_or_num(&mut self) -> Result<NameOrNum> {

@@ -88,7 +88,7 @@ fn split(device: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// Groups of a device name: `nflog:1,2`; group 0 where none is named.
 fn groups(device: &[u8]) -> Result<Vec<u16>, CaptureError> {
-    let name = String::from_utf8_lossy(device);
+    let name = crate::raw_text::keep(device);
     let (_, Some(list)) = split(device) else { return Ok(vec![0]) };
     let mut groups = Vec::new();
     for item in list.split(|&b| b == b',') {
