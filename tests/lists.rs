@@ -167,3 +167,130 @@ fn packet_of(i: u32) -> [u8; 60] {
     packet[at..at + 4].copy_from_slice(&i.wrapping_mul(2_654_435_761).to_be_bytes());
     packet
 }
+
+#[path = "../benches/compile/shapes.rs"]
+#[allow(dead_code)]
+mod shapes;
+
+/// Lists of a thousand terms that fit the kernel's limit: how a packet gets the value of a term.
+const FITTING: [&str; 16] = [
+    "hosts",
+    "src hosts",
+    "mixed src/dst",
+    "nets",
+    "nets of one size",
+    "nets of /16 to /32",
+    "mixed src/dst nets",
+    "hosts and nets",
+    "ports",
+    "tcp dst ports",
+    "mixed src/dst ports",
+    "portranges",
+    "Ethernet hosts",
+    "Ethernet hosts of 40 vendors",
+    "IPv6 hosts",
+    "two lists of hosts",
+];
+
+/// A thousand terms of each shape are within the kernel's limit, and no packet executes more than 64
+/// instructions.
+#[test]
+fn a_thousand_terms_fit_the_kernel() {
+    for name in FITTING {
+        let program = ours(&shapes::filter(name, 1000));
+        assert!(program.len() <= 4096, "{name}: {} instructions", program.len());
+        let longest = longest_way(&program);
+        assert!(longest <= 64, "{name}: {longest} on one way");
+        let (_, receiver) = std::os::unix::net::UnixDatagram::pair().expect("sockets");
+        let filter: Vec<libc::sock_filter> = program
+            .iter()
+            .map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k })
+            .collect();
+        let attached = pcap::sys::bpf::attach_classic(receiver.as_fd(), &filter);
+        attached.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// A thousand terms give the verdict that each by itself, compiled alone, gives: on packets that meet
+/// a term, and on others.
+#[test]
+fn a_thousand_terms_accept_what_each_does() {
+    let mut random = shapes::Random::new(11);
+    for name in shapes::LISTS.iter().map(|(name, _)| *name).filter(|name| FITTING.contains(name)) {
+        let text = shapes::filter(name, 1000);
+        let whole = ours(&text);
+        let terms: Vec<_> = text.split(" or ").map(ours).collect();
+        let mut met = 0;
+        for i in 0..400 {
+            let mut packet = random_packet(&mut random, name, i);
+            if i % 2 == 0 {
+                meet(&mut packet, &terms[random.below(1000) as usize]);
+            }
+            let expected =
+                terms.iter().any(|term| interpret(term, &packet, 80, &Aux::default()) != 0);
+            met += u32::from(expected);
+            let got = interpret(&whole, &packet, 80, &Aux::default()) != 0;
+            assert_eq!(got, expected, "{name}: {packet:02x?}");
+        }
+        assert!(met > 100, "{name}: {met} packets met a term");
+    }
+}
+
+/// A packet of a protocol that has what the list is about, with random addresses and ports.
+fn random_packet(random: &mut shapes::Random, name: &str, i: usize) -> [u8; 80] {
+    let mut packet = [0u8; 80];
+    packet.iter_mut().for_each(|byte| *byte = random.word() as u8);
+    let ethertype: [u8; 2] = match (name.starts_with("IPv6"), i % 8) {
+        (true, _) => [0x86, 0xdd],
+        (_, 0) if !name.contains("port") => [8, 6],
+        _ => [8, 0],
+    };
+    packet[12..14].copy_from_slice(&ethertype);
+    packet[14] = 0x45;
+    packet[20..22].fill(0);
+    packet[23] = if name.contains("tcp") { 6 } else { 17 };
+    packet
+}
+
+/// Changes a packet so that a program of one term accepts it: where a value does not match, the bytes
+/// that were loaded become that value.
+fn meet(packet: &mut [u8; 80], term: &[Insn]) {
+    let mut at = 0;
+    let (mut loaded, mut index) = (0..0, 0);
+    while let Some(insn) = term.get(at).filter(|insn| op::class(insn.code) != op::RET) {
+        let offset = insn.k as usize + if op::mode(insn.code) == op::IND { index } else { 0 };
+        let mut skip = 0;
+        match op::class(insn.code) {
+            op::LD => {
+                let len = match op::size(insn.code) {
+                    op::W => 4,
+                    op::H => 2,
+                    _ => 1,
+                };
+                loaded = offset..offset + len;
+            }
+            op::LDX => index = 4 * usize::from(packet[14] & 15),
+            op::JMP if op::operation(insn.code) == op::JA => skip = insn.k as usize,
+            op::JMP => {
+                let field = &mut packet[loaded.clone()];
+                let value =
+                    |field: &[u8]| field.iter().fold(0, |sum, &b| (sum << 8) | u32::from(b));
+                let addresses = !matches!(loaded.start, 12 | 20 | 23);
+                if addresses && matches!(op::operation(insn.code), op::JEQ | op::JGE) {
+                    let bytes = insn.k.to_be_bytes();
+                    field.copy_from_slice(&bytes[4 - field.len()..]);
+                }
+                let value = value(field);
+                let holds = match op::operation(insn.code) {
+                    op::JEQ => value == insn.k,
+                    op::JGT => value > insn.k,
+                    op::JGE => value >= insn.k,
+                    _ => value & insn.k != 0,
+                };
+                skip = usize::from(if holds { insn.jt } else { insn.jf });
+            }
+            _ => {}
+        }
+        at += 1 + skip;
+    }
+}
