@@ -28,6 +28,7 @@ enum Kind {
 /// Marks questions among the value numbers; no instruction has such a code.
 const QUESTION: u16 = 0x8000;
 const IN_SET: u16 = QUESTION | 0x100;
+const SHORTENED: u16 = QUESTION | 0x200;
 
 impl Question {
     /// What a block asks; without a test it is only the value that it leaves.
@@ -55,6 +56,13 @@ impl Question {
                 Self { number, value, kind }
             }
         }
+    }
+
+    /// What a block asks whose test has taken in the arithmetic before it, in terms of the value
+    /// before that; `values` are still those. Nothing but the same question answers it.
+    pub fn before(values: &mut Values, id: BlockId, term: &Term) -> Self {
+        let Self { number, value, .. } = Self::of(values, id, term);
+        Self { number: values.of_question(SHORTENED, value, number), value, kind: Kind::Other }
     }
 
     /// Whether the block asks anything.

@@ -25,14 +25,14 @@ mod split;
 mod thread;
 mod values;
 
-use super::cfg::{Cfg, Term};
+use super::cfg::{BlockId, Cfg, Term};
 pub use dot::dot;
 use facts::Question;
 use flow::Flow;
 pub(super) use flow::{A, defines, uses};
 use regroup::RegroupWork;
 use thread::ThreadWork;
-use values::Values;
+use values::{ACC, Values};
 
 /// What may happen to loads beyond a packet's end, which reject the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
 /// terms takes as many rounds; filters that people write take two or three.
 const MANY_VISITS: usize = 1 << 16;
 const VISITS_PER_BLOCK: usize = 24;
+/// Filters with more shortened tests than this have their values taken anew at once.
+const MANY_SHORTENED: usize = 64;
 
 /// What passes share.
 struct State<'a> {
@@ -108,35 +110,41 @@ impl State<'_> {
         if self.pass(cfg, "join", gotos_pass) {
             self.analyse(cfg);
         }
-        self.tests(cfg);
-        self.ask(cfg, &mut questions, &mut regroup);
+        let mut as_written = self.first_tests(cfg, &mut questions, &mut regroup);
         let mut first = true;
         let mut budget = MANY_VISITS + VISITS_PER_BLOCK * self.flow.post.len();
-        while budget > 0 {
-            budget = budget.saturating_sub(self.flow.post.len());
-            let threaded = self.pass(cfg, "thread", |cfg, flow, _| {
-                thread::thread_edges(cfg, flow, &questions, &mut thread)
-            });
+        loop {
+            let mut threaded = false;
+            // Blocks that load all that they test test the same value wherever they stand.
+            let stale = !self.flow.self_contained;
+            // As far as it goes: where blocks that were passed over led together, more is known.
+            while budget > 0
+                && self.pass(cfg, "thread", |cfg, flow, _| {
+                    thread::thread_edges(cfg, flow, &questions, &mut thread)
+                })
+            {
+                threaded = true;
+                budget = budget.saturating_sub(self.flow.post.len());
+                if stale {
+                    self.analyse(cfg);
+                    self.ask(cfg, &mut questions, &mut regroup);
+                } else {
+                    self.flow.update_shape(cfg);
+                }
+            }
             // Threading is what brings this to an end: without it regrouping happens once.
             if !threaded && !first {
                 break;
             }
-            first = false;
-            // Blocks that load all that they test test the same value wherever they stand.
-            let stale = !self.flow.self_contained;
-            if threaded && stale {
-                self.analyse(cfg);
-                self.ask(cfg, &mut questions, &mut regroup);
-            } else if threaded {
-                self.flow.update_shape(cfg);
-            }
             let regrouped = self.pass(cfg, "regroup", |cfg, flow, _| {
                 regroup::regroup_chains(cfg, flow, &mut questions, &mut regroup)
             });
-            if !threaded && !regrouped {
+            let renewed = std::mem::take(&mut as_written);
+            if !renewed && !regrouped || budget == 0 {
                 break;
             }
-            if stale {
+            first = renewed;
+            if stale || renewed {
                 self.analyse(cfg);
                 self.tests(cfg);
                 self.ask(cfg, &mut questions, &mut regroup);
@@ -151,11 +159,50 @@ impl State<'_> {
     fn tests(&mut self, cfg: &mut Cfg) {
         let mut changed =
             self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
-        changed |=
-            self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
+        changed |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
+            peephole::shorten_tests(cfg, flow, &mut Vec::new())
+        });
         if changed {
             self.analyse(cfg);
         }
+    }
+
+    /// Simplifies tests for the first time and finds out what each block asks; true when that is in
+    /// terms of the values before. Libpcap, too, moves branches once by the values that blocks
+    /// compute before arithmetic becomes part of the test: `fisu` and `msu` both test
+    /// `ldb [2] & 0x3f` until one of them is a `jset`.
+    fn first_tests(
+        &mut self,
+        cfg: &mut Cfg,
+        questions: &mut Vec<Question>,
+        regroup: &mut RegroupWork,
+    ) -> bool {
+        let mut shortened = Vec::new();
+        let folded =
+            self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
+        let changed = self.pass(cfg, "shorten tests", |cfg, flow, _| {
+            peephole::shorten_tests(cfg, flow, &mut shortened)
+        });
+        let value = |id: &BlockId| self.values.at_exit(*id, ACC);
+        let is_shared = |id: &BlockId| {
+            let same = |other: &BlockId| value(other) == value(id);
+            self.flow.post.iter().any(|other| same(other) && !shortened.contains(other))
+        };
+        let as_written = self.flow.self_contained
+            && shortened.len() <= MANY_SHORTENED
+            && shortened.iter().any(is_shared);
+        if (folded || changed) && !as_written {
+            self.analyse(cfg);
+        }
+        self.ask(cfg, questions, regroup);
+        for &id in shortened.iter().take_while(|_| as_written) {
+            questions[id.index()] = Question::before(&mut self.values, id, &cfg.block(id).term);
+        }
+        if as_written {
+            regroup.resize(self.values.len());
+            self.flow.update(cfg);
+        }
+        as_written
     }
 
     /// Finds out what each block asks.
@@ -181,8 +228,9 @@ impl State<'_> {
             again |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
                 peephole::shorten_insns(cfg, flow, values)
             });
-            again |=
-                self.pass(cfg, "shorten tests", |cfg, flow, _| peephole::shorten_tests(cfg, flow));
+            again |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
+                peephole::shorten_tests(cfg, flow, &mut Vec::new())
+            });
             if !again {
                 break;
             }

@@ -17,8 +17,9 @@ const JSET_K: u16 = op::JMP | op::JSET | op::K;
 const TAX: u16 = op::MISC | op::TAX;
 const TXA: u16 = op::MISC | op::TXA;
 
-/// Arithmetic just before a test becomes part of the test where nobody else reads its result.
-pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
+/// Arithmetic just before a test becomes part of the test where nobody else reads its result; notes
+/// the blocks that lost an instruction.
+pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Vec<BlockId>) -> bool {
     let mut changed = false;
     for &id in &flow.post {
         let block = *cfg.block(id);
@@ -48,6 +49,7 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow) -> bool {
         if absorbed > 0 || term != block.term {
             cfg.blocks[id.index()].len -= absorbed;
             cfg.blocks[id.index()].term = term;
+            shortened.extend((absorbed > 0).then_some(id));
             changed = true;
         }
     }

@@ -111,8 +111,7 @@ impl RegroupWork {
         let mut changed = false;
         let mut from = 0;
         while from < self.chain.len() {
-            let stays =
-                |id: &BlockId| flow.of(*id).written & read != 0 || flow.of(*id).exposed != 0;
+            let stays = |id: &BlockId| flow.of(*id).written & read != 0;
             let len = self.chain[from..].iter().take_while(|id| !stays(id)).count();
             if len > 1 {
                 changed |= self.regroup_stretch(cfg, flow, questions, from..from + len);
