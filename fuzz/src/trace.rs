@@ -111,7 +111,9 @@ pub fn run(program: &[Insn], packet: View<'_>) -> End {
                 }
             }
             _ if code & 0x07 == 0x04 => {
-                let imagined = packet.imagined.map(|i| i.number(!(pc as u64)));
+                // As libpcap's optimizer has it, zero divided by anything is zero.
+                let imagined =
+                    packet.imagined.map(|i| if a == 0 { 0 } else { i.number(!(pc as u64)) });
                 match alu(code, a, operand).or(imagined) {
                     Some(value) => a = value,
                     None => return End::DivisionByZero,

@@ -103,7 +103,7 @@ pub fn ask(question: Question, oracle: &mut Oracle) -> (Question, Answer) {
         && let Some(other) = question.elsewhere(error)
     {
         let second = compile(&other, oracle);
-        if let Answer::Programs(_) = second {
+        if matches!(second, Answer::Programs(_)) || other.dlt == USB_LINUX {
             return (other, second);
         }
     }

@@ -135,6 +135,9 @@ impl<'a> Case<'a> {
         oracle: &mut Oracle,
         rng: &mut Rng,
     ) -> Option<&'static str> {
+        if plain == End::Lost {
+            return Some("libpcap follows a chain of protocols for ever");
+        }
         if plain == End::Unwritten {
             // A word that was never written is zero, if anything. But not even that says where the
             // headers of a tunnel are that was not entered.
@@ -155,6 +158,11 @@ impl<'a> Case<'a> {
             });
         }
         if has_lasting_registers(self.question.dlt) {
+            // The length of the outer headers is computed into a register of the tunnel's, and read
+            // from one that nothing writes, or only arithmetic and another tunnel do.
+            if ["pppoes", "geneve"].iter().any(|word| self.question.text.contains(word)) {
+                return Some("registers of tunnels behind headers of variable length");
+            }
             let text = registers_first(&self.question.text);
             if self.says(text, packet, own, oracle, rng) {
                 return Some("registers of link layers that arithmetic had used");
