@@ -38,13 +38,13 @@ fn opened(name: &str) -> PortSource {
         promisc: 1,
         tstamp_type: -1,
         buffer_size: 0,
-        reserved: 0,
+        precision: oxpcap_plugin::MICROSECONDS,
     };
     PortSource::open(name, &config).unwrap().0
 }
 
 fn receive(port: &mut PortSource) -> c_int {
-    let packet = Packet { data: std::ptr::null(), caplen: 0, len: 0, time_ns: 0 };
+    let packet = Packet { sec: 0, frac: 0, caplen: 0, len: 0, data: std::ptr::null() };
     let mut packets = vec![packet; ffi::BURST];
     port.receive(packets.as_mut_ptr()).unwrap()
 }
