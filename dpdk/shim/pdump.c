@@ -48,11 +48,12 @@ struct ox_pdump {
 	unsigned int held, idle, generation;
 	uint16_t port;
 	int enabled, nanoseconds;
+	int reading;			/* somebody asked for packets */
 	struct rte_ring *ring;
 	struct rte_mempool *pool;
 	struct rte_bpf_prm *filter;	/* in memory the primary sees */
 	uint8_t *slow[OX_BURST];	/* copies of packets in several segments */
-	struct rte_pdump_stats base;
+	uint64_t lost;			/* under earlier filters */
 };
 
 /*
@@ -188,9 +189,16 @@ int ox_pdump_open(uint16_t port, int nanoseconds, struct ox_pdump **dump, const 
 		free(d);
 		return rc;
 	}
-	rte_pdump_stats(port, &d->base);
 	*dump = d;
 	return 0;
+}
+
+/* Copies that had no room since the tap was enabled: DPDK counts anew each time. */
+static uint64_t dropped(const struct ox_pdump *d)
+{
+	struct rte_pdump_stats now;
+
+	return rte_pdump_stats(d->port, &now) == 0 ? now.ringfull + now.nombuf : 0;
 }
 
 static struct rte_bpf_prm *share(const struct pcapx_ebpf_insn *program, uint32_t count)
@@ -223,6 +231,9 @@ int ox_pdump_set_filter(struct ox_pdump *d, const struct pcapx_ebpf_insn *progra
 		rte_free(filter);
 		return rc;
 	}
+	/* What overflowed before a program read at all was not for it. */
+	if (d->reading)
+		d->lost += dropped(d);
 	drop_queued(d);
 	rte_free(d->filter);
 	d->filter = filter;
@@ -256,6 +267,7 @@ int ox_pdump_receive(struct ox_pdump *d, struct pcapx_plugin_packet *packets)
 		return -ECHILD;
 	if (!d->enabled)
 		return -ENODEV;
+	d->reading = 1;
 	rte_pktmbuf_free_bulk(d->burst, d->held);
 	d->held = rte_ring_dequeue_burst(d->ring, (void **)d->burst, OX_BURST, NULL);
 	if (d->held > 0) {
@@ -271,13 +283,9 @@ int ox_pdump_receive(struct ox_pdump *d, struct pcapx_plugin_packet *packets)
 
 int ox_pdump_stats(struct ox_pdump *d, struct pcapx_plugin_stats *stats)
 {
-	struct rte_pdump_stats now;
-
 	if (d->generation != ox_fork_generation())
 		return -ECHILD;
-	if (rte_pdump_stats(d->port, &now) != 0)
-		return -rte_errno;
-	stats->dropped = now.ringfull - d->base.ringfull + now.nombuf - d->base.nombuf;
+	stats->dropped = d->lost + (d->enabled ? dropped(d) : 0);
 	stats->if_dropped = 0;
 	stats->accepted = UINT64_MAX;
 	return 0;
