@@ -121,17 +121,12 @@ pub fn is_none(text: &str, dlt: i32) -> bool {
     {
         return true;
     }
-    // Libpcap adds the offset into a header to that of the load even where the index may be so large
-    // that the sum wraps; ours does not know yet how small PFLOG's is.
-    if dlt == 117 && text.contains('[') {
-        return true;
-    }
     // ATM fields behind the header entered last.
     if dlt == 123 && has(&["pppoes", "geneve", "lane"]) {
         return true;
     }
     // One number for IPv4 and IPv6: transport headers are looked for behind IPv6, too.
-    let vague = matches!(dlt, 16 | 130..=138 | 164 | 165 | 167 | 168 | 174 | 178..=183 | 194);
+    let vague = matches!(dlt, 16 | 130..=138 | 164 | 165 | 167 | 168 | 174 | 178..=183 | 194 | 200 | 232..=234 | 238);
     if vague && has(&["tcp[", "udp[", "sctp[", "pim[", "vrrp["]) {
         return true;
     }

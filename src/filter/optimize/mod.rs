@@ -11,6 +11,7 @@
 //! replace an instruction by one earlier in the order "scratch load, index register, accumulator,
 //! constant".
 
+mod bounds;
 mod dead;
 mod dominators;
 mod dot;

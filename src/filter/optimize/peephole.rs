@@ -1,7 +1,8 @@
 //! Better instructions for a few short sequences.
 
+use super::bounds::index_bound;
 use super::flow::{A, Flow, X, defines, term_uses, uses};
-use super::values::{IDX, Values};
+use super::values::Values;
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::Compare;
@@ -144,31 +145,13 @@ impl OffsetMerger<'_> {
         // libpcap, as long as an index with that length can be within a packet.
         let index = before.iter().rfind(|insn| defines(insn) == X);
         let behind_ipv4 = index.is_some_and(is_msh) && k <= i32::MAX as u32;
-        let wraps = self.index_bound(before).checked_add(c).is_none();
+        let wraps = index_bound(self.values, self.id, before).checked_add(c).is_none();
         if wraps && (!behind_ipv4 || self.flow.exact) {
             return 0;
         }
         insns[at - 2] = Insn::stmt(load.code, k);
         insns.copy_within(at + 1.., at - 1);
         2
-    }
-
-    /// Greatest value that the index register can have behind `insns`, the block's first ones.
-    fn index_bound(&self, insns: &[Insn]) -> u32 {
-        let Some(at) = insns.iter().rposition(|insn| defines(insn) == X) else {
-            return self.values.max(self.values.at_entry(self.id, IDX));
-        };
-        let source = uses(&insns[at]);
-        match insns[at].code {
-            code if code == op::LDX | op::MSH | op::B => 60,
-            code if code == op::LDX | op::IMM => insns[at].k,
-            code if code == op::LDX | op::MEM
-                && !insns[..at].iter().any(|insn| defines(insn) == source) =>
-            {
-                self.values.max(self.values.at_entry(self.id, 2 + insns[at].k as usize))
-            }
-            _ => u32::MAX,
-        }
     }
 }
 
