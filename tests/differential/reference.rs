@@ -103,9 +103,12 @@ pub fn ask(question: Question, oracle: &mut Oracle) -> (Question, Answer) {
         && let Some(other) = question.elsewhere(error)
     {
         let second = compile(&other, oracle);
-        let vxlan = other.text.contains("vxlan");
-        if matches!(second, Answer::Programs(_)) || other.dlt == USB_LINUX || vxlan {
+        if matches!(second, Answer::Programs(_)) || other.dlt == USB_LINUX {
             return (other, second);
+        }
+        // Unknown there, too: the packets stay as they are for our own programs.
+        if other.text.contains("vxlan") {
+            return (question, second);
         }
     }
     (question, answer)
