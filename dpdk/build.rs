@@ -11,7 +11,11 @@ fn main() {
     println!("cargo:rerun-if-changed=shim");
     println!("cargo:rerun-if-changed=../include/pcap/oxpcap-plugin.h");
     let flags = flags();
-    compile("pcap_dpdk_shim", &["bpf.c", "eal.c", "flow.c", "pdump.c", "port.c"], &flags);
+    compile(
+        "pcap_dpdk_shim",
+        &["bpf.c", "eal.c", "flow.c", "pdump.c", "pool.c", "port.c", "transfer.c"],
+        &flags,
+    );
     // Linked by unit tests only.
     compile("pcap_dpdk_testing", &["testing.c"], &flags);
     let out = std::env::var("OUT_DIR").expect("cargo sets it");

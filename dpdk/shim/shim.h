@@ -37,7 +37,7 @@ unsigned int ox_fork_generation(void);
 /* Gives this thread a mempool cache, where the EAL is ours. Cheap when it has one. */
 void ox_thread_enter(void);
 
-/* --- port.c --- */
+/* --- pool.c, port.c, transfer.c --- */
 
 /* A packet without data, stamped now. */
 static inline struct pcapx_plugin_packet ox_stamp(int nanoseconds)
