@@ -4,7 +4,7 @@ mod support;
 
 use fuzz::{Rng, guided, packets};
 use oracle::{CompileOptions, Oracle};
-use pcap::bpf::{Filter, Insn, Program, op};
+use pcap::bpf::{Filter, Insn, Program};
 use pcap::linktype::Dlt;
 use support::{Table, build, fuzz_insns, hex, options, verdict};
 
@@ -123,22 +123,6 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..][..2], 16).unwrap()).collect()
 }
 
-/// Most instructions that any packet can execute.
-fn longest_path(program: &Program) -> usize {
-    let insns = program.insns();
-    let mut longest = vec![0usize; insns.len()];
-    for (at, insn) in insns.iter().enumerate().rev() {
-        let after = |skip: usize| longest[at + 1 + skip];
-        longest[at] = 1 + match op::class(insn.code) {
-            op::RET => 0,
-            op::JMP if op::operation(insn.code) == op::JA => after(insn.k as usize),
-            op::JMP => after(insn.jt.into()).max(after(insn.jf.into())),
-            _ => after(0),
-        };
-    }
-    longest[0]
-}
-
 #[test]
 fn a_thousand_hosts_fit_the_kernel() {
     let mut rng = Rng::new(7);
@@ -153,7 +137,8 @@ fn a_thousand_hosts_fit_the_kernel() {
     let program =
         build(&filter, &options(Dlt::EN10MB, true), &Table::default()).expect("a good filter");
     assert!(program.insns().len() <= 4096, "{}", program.insns().len());
-    assert!(longest_path(&program) <= 64, "{}", longest_path(&program));
+    let longest = fuzz::longest_path(&fuzz_insns(&program));
+    assert!(longest <= 64, "{longest}");
 }
 
 #[test]

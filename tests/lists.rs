@@ -111,18 +111,9 @@ fn lists_are_no_longer_than_libpcaps() {
 }
 
 /// Most instructions that one packet can execute.
-fn longest_way(program: &[Insn]) -> usize {
-    let mut steps = vec![1usize; program.len()];
-    for (at, insn) in program.iter().enumerate().rev() {
-        let after = |skip: u32| steps[at + 1 + skip as usize];
-        steps[at] = 1 + match op::class(insn.code) {
-            op::RET => 0,
-            op::JMP if op::operation(insn.code) == op::JA => after(insn.k),
-            op::JMP => after(insn.jt.into()).max(after(insn.jf.into())),
-            _ => after(0),
-        };
-    }
-    steps[0]
+fn longest_path(program: &[Insn]) -> usize {
+    let insn = |i: &Insn| fuzz::Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    fuzz::longest_path(&program.iter().map(insn).collect::<Vec<_>>())
 }
 
 #[test]
@@ -131,7 +122,7 @@ fn a_thousand_hosts_fit_the_kernel() {
         let text = list("host", 1000, negated);
         let program = ours(&text);
         assert!(program.len() <= 4096, "{} instructions", program.len());
-        assert!(longest_way(&program) <= 64, "{} on one way", longest_way(&program));
+        assert!(longest_path(&program) <= 64, "{} on one way", longest_path(&program));
         for i in (1..=2000u32).step_by(7) {
             let packet = packet_of(i);
             let accepted = interpret(&program, &packet, 60, &Aux::default()) != 0;
@@ -199,7 +190,7 @@ fn a_thousand_terms_fit_the_kernel() {
     for name in FITTING {
         let program = ours(&shapes::filter(name, 1000));
         assert!(program.len() <= 4096, "{name}: {} instructions", program.len());
-        let longest = longest_way(&program);
+        let longest = longest_path(&program);
         assert!(longest <= 64, "{name}: {longest} on one way");
         let (_, receiver) = std::os::unix::net::UnixDatagram::pair().expect("sockets");
         let filter: Vec<libc::sock_filter> = program

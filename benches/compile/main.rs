@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use oracle::{CompileOptions, Oracle};
-use pcap::bpf::{Insn, op};
+use pcap::bpf::Insn;
 use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
 use pcap::linktype::Dlt;
 
@@ -204,17 +204,8 @@ fn scaling(only: &[String]) {
 
 /// Most instructions that one packet can execute.
 fn longest_path(program: &[Insn]) -> usize {
-    let mut steps = vec![1usize; program.len()];
-    for (at, insn) in program.iter().enumerate().rev() {
-        let after = |skip: u32| steps[at + 1 + skip as usize];
-        steps[at] = 1 + match op::class(insn.code) {
-            op::RET => 0,
-            op::JMP if op::operation(insn.code) == op::JA => after(insn.k),
-            op::JMP => after(insn.jt.into()).max(after(insn.jf.into())),
-            _ => after(0),
-        };
-    }
-    steps[0]
+    let insn = |i: &Insn| fuzz::Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    fuzz::longest_path(&program.iter().map(insn).collect::<Vec<_>>())
 }
 
 /// Peak memory of a process that compiles the filter, beyond what the filter's text takes, in MiB

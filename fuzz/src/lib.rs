@@ -30,3 +30,27 @@ pub struct Insn {
     /// Operand.
     pub k: u32,
 }
+
+/// Most instructions that one packet can execute. The program is to end in returns and to have no
+/// jumps backward.
+///
+/// # Panics
+/// If that is not so.
+pub fn longest_path(program: &[Insn]) -> usize {
+    const CLASS: u16 = 0x07;
+    const RET: u16 = 0x06;
+    const JMP: u16 = 0x05;
+    const OPERATION: u16 = 0xf0;
+    const JA: u16 = 0x00;
+    let mut steps = vec![0usize; program.len()];
+    for (at, insn) in program.iter().enumerate().rev() {
+        let after = |skip: u32| steps[at + 1 + skip as usize];
+        steps[at] = 1 + match insn.code & CLASS {
+            RET => 0,
+            JMP if insn.code & OPERATION == JA => after(insn.k),
+            JMP => after(insn.jt.into()).max(after(insn.jf.into())),
+            _ => after(0),
+        };
+    }
+    steps[0]
+}
