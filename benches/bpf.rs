@@ -8,21 +8,12 @@
 #[path = "bpf/packets.rs"]
 mod packets;
 
+use fuzz::filters::EVERYDAY;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Filter, Insn, Preference, Program};
 use pcap::capi;
 use std::hint::black_box;
 use std::time::Instant;
-
-const FILTERS: [&str; 7] = [
-    "tcp",
-    "port 8888",
-    "tcp port 80 and host 1.2.3.4",
-    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0 and not src and dst net 10.0.0.0/8",
-    "ip6 and udp portrange 1000-2000",
-    "vlan and (host 10.0.0.1 or net 192.168.0.0/16) and not port 22",
-    "ether host 00:11:22:33:44:55 and (icmp or arp or ip6 proto 58)",
-];
 
 const PARTS: [&str; 5] = ["flow", "varied", "mixed", "preparing", "short-lived"];
 const ENGINES: [&str; 5] = ["bpf_filter", "decoded", "offline_filter", "prepared", "burst"];
@@ -52,7 +43,7 @@ impl Wanted {
     fn filters(&self) -> impl Iterator<Item = &'static str> {
         let is_name = |word: &&String| PARTS.contains(&&word[..]) || ENGINES.contains(&&word[..]);
         let words: Vec<_> = self.0.iter().filter(|word| !is_name(word)).cloned().collect();
-        FILTERS.into_iter().filter(move |filter| {
+        EVERYDAY.into_iter().filter(move |filter| {
             words.is_empty()
                 || words.iter().any(|w| w == filter || (w != "tcp" && filter.contains(w)))
         })

@@ -8,20 +8,11 @@ mod shapes;
 use std::hint::black_box;
 use std::time::Instant;
 
+use fuzz::filters::EVERYDAY;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::Insn;
 use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
 use pcap::linktype::Dlt;
-
-const EVERYDAY: [&str; 7] = [
-    "tcp",
-    "port 8888",
-    "tcp port 80 and host 1.2.3.4",
-    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0 and not src and dst net 10.0.0.0/8",
-    "ip6 and udp portrange 1000-2000",
-    "vlan and (host 10.0.0.1 or net 192.168.0.0/16) and not port 22",
-    "ether host 00:11:22:33:44:55 and (icmp or arp or ip6 proto 58)",
-];
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
