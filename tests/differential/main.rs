@@ -15,9 +15,9 @@ mod rules;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use fuzz::{Rng, dlt, filters, guided, packets};
+use fuzz::{Insn, Rng, dlt, filters, guided, packets};
 use oracle::Oracle;
-use pcap::bpf::{Aux, Filter};
+use pcap::bpf::{Aux, Filter, Program};
 use pcap::filter::Options;
 use pcap::linktype::Dlt;
 use reference::{Answer, Question, View};
@@ -43,6 +43,15 @@ struct Tally {
 impl Tally {
     fn count(&mut self, what: &'static str, by: u64) {
         *self.counts.entry(what).or_default() += by;
+    }
+
+    /// Instructions of our optimized program and of libpcap's.
+    fn lengths(&mut self, ours: usize, theirs: usize, dlt: i32, text: &str) {
+        self.count("instructions of libpcap", theirs as u64);
+        self.count("instructions", ours as u64);
+        if ours > theirs {
+            self.longer.push(format!("{ours} for {theirs}: {dlt} {text:?}"));
+        }
     }
 }
 
@@ -90,6 +99,16 @@ fn one(seed: u64, oracle: &mut Oracle, tally: &mut Tally) {
     }
 }
 
+/// What there is to compare our programs with.
+enum Reference {
+    /// Libpcap's programs, not optimized and optimized.
+    Programs([Vec<Insn>; 2]),
+    /// None but each other.
+    OneAnother,
+    /// Nothing: both refuse the filter, or libpcap came to no end.
+    Nothing,
+}
+
 fn compare(
     filter: &filters::Filter,
     dlt: i32,
@@ -109,50 +128,68 @@ fn compare(
     if question.view != view || question.dlt != dlt {
         tally.count("filters that libpcap knows on another link-layer type", 1);
     }
-    let reference = match (answer, &own) {
+    let reference = find_reference(answer, &own, &question, &filter.text, tally)?;
+    let [Ok(plain), Ok(best)] = own else { return Ok(()) };
+    let own = [&plain, &best].map(fuzz_insns);
+    let reference = match reference {
+        Reference::Nothing => return Ok(()),
+        Reference::OneAnother => [own[0].clone(), own[0].clone()],
+        Reference::Programs(theirs) => {
+            if question.dlt == dlt {
+                tally.lengths(own[1].len(), theirs[1].len(), dlt, &filter.text);
+            }
+            theirs
+        }
+    };
+    let guides = [&reference[0], &reference[1], &own[0], &own[1]];
+    let mut case = Case::new(filter, question, &reference);
+    run_packets(&mut case, [&plain, &best], guides, dlt, rng, oracle, tally)
+}
+
+/// Libpcap's answer against ours: programs to run, or refusals to compare.
+fn find_reference(
+    answer: Answer,
+    own: &[Result<Program, String>; 2],
+    question: &Question,
+    text: &str,
+    tally: &mut Tally,
+) -> Result<Reference, String> {
+    match (answer, own) {
         (Answer::Crash, _) => {
             tally.count("libpcap crashed", 1);
-            return Ok(());
+            Ok(Reference::Nothing)
         }
-        (Answer::Programs(programs), [Ok(_), Ok(_)]) => Some(programs),
-        (Answer::Programs(_), [Err(error), Err(_)]) => match rules::may_refuse(error, &filter.text)
-        {
-            Some(why) => {
-                tally.count(why, 1);
-                return Ok(());
-            }
-            None => return Err(format!("refused: {error}")),
-        },
+        (Answer::Programs(programs), [Ok(_), Ok(_)]) => Ok(Reference::Programs(programs)),
+        (Answer::Programs(_), [Err(error), Err(_)]) => {
+            let why = rules::may_refuse(error, text).ok_or_else(|| format!("refused: {error}"))?;
+            tally.count(why, 1);
+            Ok(Reference::Nothing)
+        }
         (Answer::Error(error), [Err(own), Err(_)]) => {
             tally.count(if error == *own { "same error" } else { "other error" }, 1);
-            return Ok(());
+            Ok(Reference::Nothing)
         }
-        (Answer::Error(error), [Ok(_), Ok(_)]) => match rules::may_accept(&error, &question) {
-            Some(why) => {
-                tally.count(why, 1);
-                None
-            }
-            None => return Err(format!("accepted; libpcap says {error}")),
-        },
-        _ => return Err(format!("optimized or not, {own:?}")),
-    };
-    let [Ok(plain), Ok(best)] = own else { return Ok(()) };
-    if let Some([_, theirs]) = &reference
-        && question.dlt == dlt
-    {
-        let (ours, theirs) = (best.insns().len() as u64, theirs.len() as u64);
-        tally.count("instructions of libpcap", theirs);
-        tally.count("instructions", ours);
-        if ours > theirs {
-            tally.longer.push(format!("{ours} for {theirs}: {dlt} {:?}", filter.text));
+        (Answer::Error(error), [Ok(_), Ok(_)]) => {
+            let why = rules::may_accept(&error, question)
+                .ok_or_else(|| format!("accepted; libpcap says {error}"))?;
+            tally.count(why, 1);
+            Ok(Reference::OneAnother)
         }
+        _ => Err(format!("optimized or not, {own:?}")),
     }
-    let own = [&plain, &best].map(fuzz_insns);
-    // Without a reference ours still agree with each other.
-    let reference = reference.unwrap_or_else(|| [own[0].clone(), own[0].clone()]);
-    let filters = [&plain, &best].map(Filter::new);
-    let mut case = Case::new(filter, question, &reference);
-    let guides = [&reference[0], &reference[1], &own[0], &own[1]];
+}
+
+/// Steers packets through the programs of both (`guides`) and compares the verdicts.
+fn run_packets(
+    case: &mut Case<'_>,
+    own: [&Program; 2],
+    guides: [&Vec<Insn>; 4],
+    dlt: i32,
+    rng: &mut Rng,
+    oracle: &mut Oracle,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let filters = own.map(Filter::new);
     let mut verdicts = [false; 2];
     for i in 0..PACKETS {
         let mut packet = packets::build(rng, dlt);
@@ -168,24 +205,18 @@ fn compare(
         let length = u32::try_from(length).unwrap_or(u32::MAX);
         let own = filters.each_ref().map(|f| f.run(&packet, length, &Aux::default()));
         tally.count("packets", 1);
-        match case.judge(&packet, length, own, oracle, rng) {
-            Ok((accepted, why)) => {
-                tally.count("packets accepted", u64::from(accepted));
-                verdicts[usize::from(accepted)] = true;
-                if let Some(why) = why {
-                    tally.count(why, 1);
-                }
-            }
-            Err(theirs) => {
-                let [plain, best] = own;
-                let packet = hex(&packet);
-                return Err(format!("{theirs} by libpcap, {plain} {best} on {packet} of {length}"));
-            }
+        let (accepted, why) = case.judge(&packet, length, own, oracle, rng).map_err(|theirs| {
+            let [plain, best] = own;
+            let packet = hex(&packet);
+            format!("{theirs} by libpcap, {plain} {best} on {packet} of {length}")
+        })?;
+        tally.count("packets accepted", u64::from(accepted));
+        verdicts[usize::from(accepted)] = true;
+        if let Some(why) = why {
+            tally.count(why, 1);
         }
     }
-    tally.count(
-        "filters that accept some packets and reject others",
-        u64::from(verdicts == [true; 2]),
-    );
+    let both = u64::from(verdicts == [true; 2]);
+    tally.count("filters that accept some packets and reject others", both);
     Ok(())
 }
