@@ -1,8 +1,8 @@
 //! A filter ready to run on many packets.
 
 use super::decoded::Decoded;
-use super::jit::{Burst, BurstCode, Code};
-use super::{Aux, Program, interpret};
+use super::jit::{BurstCode, Code};
+use super::{Aux, Burst, Insn, Program, aux, interpret, op};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -110,6 +110,23 @@ impl Filter {
         }
         words.for_each(|word| *word = 0);
         accepted
+    }
+
+    /// Prepares for bursts, which the first burst does otherwise.
+    pub fn prepare_bursts(&self) {
+        self.run_burst(Burst::NONE, &mut []);
+    }
+
+    /// Up to which length packets are accepted whole or not at all, and by their bytes alone, so
+    /// that a burst says all there is to say: 0 where it is not so.
+    pub fn burst_limit(&self) -> u32 {
+        let limit = |insn: &Insn| match (op::class(insn.code), insn.code) {
+            (_, code) if code == op::RET | op::K && insn.k != 0 => insn.k,
+            (_, code) if code == op::RET | op::A => 0,
+            (op::LD, code) if op::mode(code) == op::ABS && aux::slot(insn.k).is_some() => 0,
+            _ => u32::MAX,
+        };
+        self.program.insns().iter().map(limit).min().unwrap_or(0)
     }
 
     /// Whether bursts need not be prepared any more.

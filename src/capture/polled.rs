@@ -6,7 +6,7 @@ use super::dpdk::call_failure;
 use super::{
     Backend, CaptureError, Config, Direction, Fill, FilterMode, Placement, Progress, Stats, Waker,
 };
-use crate::bpf::{Aux, EbpfInsn, Filter, Preference, Program, Target, op, to_ebpf};
+use crate::bpf::{Aux, Burst, EbpfInsn, Filter, Preference, Program, Target, op, to_ebpf};
 use crate::filter::LiveTarget;
 use crate::linktype::Dlt;
 use crate::packet::RawPacket;
@@ -58,7 +58,45 @@ enum Filtering {
     /// The plug-in; [`Source::receive`] gives only accepted packets.
     Plugin,
     /// This library.
-    Here(Filter),
+    Here(Userland),
+}
+
+/// A filter that runs here.
+struct Userland {
+    filter: Filter,
+    /// [`Filter::burst_limit`].
+    burst_limit: u32,
+}
+
+impl Userland {
+    /// For a port, which brings packets enough for compiling to pay at once.
+    fn new(program: &Program, engine: Engine) -> Self {
+        let preference = match engine {
+            Engine::Interpreter => Preference::Interpreter,
+            _ => Preference::Native,
+        };
+        let filter = Filter::with_preference(program, preference);
+        filter.prepare_bursts();
+        let burst_limit = if filter.is_native() { filter.burst_limit() } else { 0 };
+        Self { filter, burst_limit }
+    }
+
+    /// Keeps, from index `from` on, the packets that it accepts.
+    fn run(&self, source: &mut Source, from: usize) {
+        let Self { filter, burst_limit } = self;
+        let run_burst = |burst: Burst<'_>| {
+            let mut mask = [0];
+            filter.run_burst(burst, &mut mask);
+            mask[0]
+        };
+        if *burst_limit > 0 && source.filter_bursts(from, *burst_limit, run_burst) {
+            return;
+        }
+        // Tags lie in the packets themselves.
+        let mut aux = Aux::NONE;
+        aux.set_vlan(None);
+        source.filter_packets(from, |bytes, len| filter.run(bytes, len, &aux));
+    }
 }
 
 /// Which engine must filter, `PCAPX_DPDK_FILTER`.
@@ -140,7 +178,7 @@ impl Polled {
             self.source.forget_packets();
         }
         if let Filtering::Here(filter) = &self.filtering {
-            filter_from(&mut self.source, 0, filter);
+            filter.run(&mut self.source, 0);
         }
         self.cut();
         let wanted = self.source.packets().len();
@@ -229,24 +267,6 @@ impl Engine {
     }
 }
 
-impl Engine {
-    /// How filters run here: a port brings packets enough for compiling to pay at once.
-    fn preference(self) -> Preference {
-        match self {
-            Self::Interpreter => Preference::Interpreter,
-            _ => Preference::Native,
-        }
-    }
-}
-
-/// Keeps, from index `from` on, the packets `filter` accepts.
-fn filter_from(source: &mut Source, from: usize, filter: &Filter) {
-    // Tags lie in the packets themselves.
-    let mut aux = Aux::NONE;
-    aux.set_vlan(None);
-    source.filter_packets(from, |bytes, len| filter.run(bytes, len, &aux));
-}
-
 /// Whether `program` accepts every packet whole.
 fn accepts_all(program: &Program, snaplen: u32) -> bool {
     matches!(program.insns(), [only] if only.code == op::RET | op::K && only.k >= snaplen)
@@ -328,9 +348,9 @@ impl Backend for Polled {
             Engine::PluginJit => FILTER_JIT,
         };
         let (taken, note) = self.offer(how, program)?;
-        let filter = Filter::with_preference(program, self.engine.preference());
+        let filter = Userland::new(program, self.engine);
         let before = self.source.packets().len();
-        filter_from(&mut self.source, self.next, &filter);
+        filter.run(&mut self.source, self.next);
         self.cut();
         self.accepted -= (before - self.source.packets().len()) as u64;
         self.filtering = match (taken, all) {

@@ -2,6 +2,7 @@
 
 pub mod bluetooth;
 pub mod bpf;
+pub mod burst;
 pub mod cancel;
 pub mod clock;
 pub mod dbus;

@@ -2,6 +2,7 @@
 //!
 //! The ABI is `include/pcap/oxpcap-plugin.h`.
 
+use super::burst::Burst;
 use crate::packet::RawPacket;
 use libc::{c_int, c_void};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -19,6 +20,9 @@ use std::sync::Mutex;
 
 /// Most packets a plug-in may say one burst has.
 const MAX_BURST: u32 = 1024;
+
+/// Packets that are worth a call for many: one group of lanes.
+const FEWEST: usize = 8;
 
 /// Why a plug-in could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -224,10 +228,7 @@ impl Source {
     /// Runs `filter(bytes, wire length)` over the packets from index `from` on, cuts each to the
     /// length it returns and forgets those for which that is 0.
     pub fn filter_packets(&mut self, from: usize, mut filter: impl FnMut(&[u8], u32) -> u32) {
-        let from = from.min(self.packets.len());
-        for (packet, whole) in self.packets.iter_mut().zip(self.whole.drain(..)).skip(from) {
-            packet.header.caplen = whole;
-        }
+        let from = self.restore(from);
         let mut kept = from;
         for i in from..self.packets.len() {
             let mut packet = self.packets[i];
@@ -241,6 +242,52 @@ impl Source {
             kept += usize::from(verdict != 0);
         }
         self.packets.truncate(kept);
+    }
+
+    /// As [`Source::filter_packets`] for a filter that takes packets whole, many at a time: bit n of
+    /// what it returns is for packet n. Does nothing and returns `false` when there are few packets,
+    /// or longer ones than `limit`, or such that were not captured whole.
+    pub fn filter_bursts(
+        &mut self,
+        from: usize,
+        limit: u32,
+        mut filter: impl FnMut(Burst<'_>) -> u64,
+    ) -> bool {
+        let mut kept = self.restore(from);
+        let suits = |RawPacket { header, .. }: &RawPacket| {
+            header.caplen == header.len && header.len <= limit
+        };
+        let packets = &mut self.packets[..];
+        if packets.len() - kept < FEWEST || !packets[kept..].iter().all(suits) {
+            return false;
+        }
+        for start in (kept..packets.len()).step_by(64) {
+            let chunk = &packets[start..packets.len().min(start + 64)];
+            let (mut starts, mut lens) = ([std::ptr::null(); 64], [0; 64]);
+            for ((packet, start), len) in chunk.iter().zip(&mut starts).zip(&mut lens) {
+                (*start, *len) = (packet.data, packet.header.caplen);
+            }
+            let count = chunk.len();
+            // SAFETY: as in `filter_packets`.
+            let burst = unsafe { Burst::new(&starts[..count], &lens[..count]) };
+            let mut accepted = filter(burst);
+            while accepted != 0 {
+                packets[kept] = packets[start + accepted.trailing_zeros() as usize];
+                kept += 1;
+                accepted &= accepted - 1;
+            }
+        }
+        self.packets.truncate(kept);
+        true
+    }
+
+    /// Undoes [`Source::cut`] for packets from index `from` on; the index, within bounds.
+    fn restore(&mut self, from: usize) -> usize {
+        let from = from.min(self.packets.len());
+        for (packet, whole) in self.packets.iter_mut().zip(self.whole.drain(..)).skip(from) {
+            packet.header.caplen = whole;
+        }
+        from
     }
 
     /// Cuts packets to `snaplen` bytes, until they are filtered again.

@@ -1,56 +1,9 @@
-//! Bursts of packets, and code that runs a program over a whole burst.
+//! Code that runs a program over a whole burst.
 
 use super::super::Insn;
 use super::code_buffer::CodeBuffer;
 use super::{Form, generate};
-
-/// Packets that lie anywhere: their addresses and lengths, in two arrays of one length.
-#[derive(Clone, Copy, Debug)]
-pub struct Burst<'a> {
-    packets: &'a [*const u8],
-    lens: &'a [u32],
-}
-
-impl<'a> Burst<'a> {
-    /// Packets by address and length.
-    ///
-    /// # Panics
-    /// When the arrays differ in length.
-    ///
-    /// # Safety
-    /// Packet `i` is NULL, which is an empty packet, or has `lens[i]` bytes for `'a`.
-    pub unsafe fn new(packets: &'a [*const u8], lens: &'a [u32]) -> Self {
-        assert_eq!(packets.len(), lens.len());
-        Self { packets, lens }
-    }
-
-    /// Number of packets.
-    pub fn len(&self) -> usize {
-        self.packets.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-
-    /// The packets.
-    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
-        self.packets.iter().zip(self.lens).map(|(&packet, &len)| {
-            if packet.is_null() {
-                return &[] as &[u8];
-            }
-            // SAFETY: as `new` was promised.
-            unsafe { std::slice::from_raw_parts(packet, len as usize) }
-        })
-    }
-
-    /// The packets in bursts of up to 64.
-    pub(in crate::bpf) fn chunks(self) -> impl Iterator<Item = Self> {
-        let chunks = self.packets.chunks(64).zip(self.lens.chunks(64));
-        chunks.map(|(packets, lens)| Self { packets, lens })
-    }
-}
+use crate::sys::burst::Burst;
 
 /// A program as a loop over packets.
 #[derive(Debug)]
@@ -82,7 +35,7 @@ impl BurstCode {
         // addresses and lengths and no more of a packet than its length.
         unsafe {
             let entry: Entry = std::mem::transmute(self.buffer.start());
-            entry(burst.packets.as_ptr(), burst.lens.as_ptr(), count)
+            entry(burst.packets().as_ptr(), burst.lens().as_ptr(), count)
         }
     }
 }

@@ -13,7 +13,6 @@ mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-pub use burst::Burst;
 pub(super) use burst::BurstCode;
 pub use guarded::run_known;
 pub(super) use guarded::{Upkeep, compile, is_native, remember, run_known_anywhere, upkeep};
