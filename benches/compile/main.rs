@@ -168,29 +168,53 @@ fn scaling(only: &[String]) {
     println!("\n## Growth\n");
     println!("| shape | terms | insns | longest path | ms | times the tenth | peak MiB |");
     println!("|---|---|---|---|---|---|---|");
-    for name in shapes::names() {
-        if !only.is_empty() && !only.iter().any(|part| name.contains(part.as_str())) {
-            continue;
-        }
-        let mut before = None;
-        for n in SIZES {
-            let text = shapes::filter(name, n);
-            let rounds = if n > 10_000 { 5 } else { 15 };
-            time_ours(&text, 1);
-            let mut samples: Vec<f64> = (0..rounds).map(|_| time_ours(&text, 1) as f64).collect();
-            let time = median(&mut samples);
-            let program = ours(&text);
-            let growth = before.map_or(String::new(), |before| format!("{:.1}", time / before));
-            println!(
-                "| {name} | {n} | {} | {} | {:.2} | {growth} | {:.1} |",
-                program.len(),
-                longest_path(&program),
-                time / 1e6,
-                peak(name, n)
-            );
-            before = Some(time);
+    let wanted = |name: &&str| only.is_empty() || only.iter().any(|part| name.contains(&**part));
+    for name in shapes::names().filter(wanted) {
+        let text = shapes::filter(name, SIZES[0]);
+        let mut samples: Vec<f64> = (0..99).map(|_| time_ours(&text, 1) as f64).collect();
+        print_size(name, SIZES[0], median(&mut samples), String::new());
+        for pair in SIZES.windows(2) {
+            let [time, growth] = grow(name, pair[0], pair[1]);
+            print_size(name, pair[1], time, format!("{growth:.1}"));
         }
     }
+}
+
+/// Time of the larger of two sizes, in nanoseconds, and how many times the smaller's it is: median of
+/// rounds in which either takes about as long, so that a slow moment of the machine meets both.
+fn grow(name: &str, small: usize, large: usize) -> [f64; 2] {
+    const ROUND: u64 = 20_000_000;
+    const SHAPE: u64 = 1_500_000_000;
+    let texts = [small, large].map(|n| shapes::filter(name, n));
+    let [few, many] = texts.each_ref().map(|text| {
+        time_ours(text, 1);
+        time_ours(text, 1)
+    });
+    let runs = (ROUND / many).clamp(1, 100) as u32;
+    let more = (runs * (many / few).clamp(1, 10) as u32).max(1);
+    let rounds =
+        (SHAPE / (2 * u64::from(runs) * many)).clamp(if many > 4 * SHAPE { 1 } else { 5 }, 15);
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..rounds {
+        // Half before and half after: what gets slower in between cancels out.
+        let before = time_ours(&texts[0], more.div_ceil(2));
+        let time = time_ours(&texts[1], runs) as f64;
+        let after = time_ours(&texts[0], more.div_ceil(2));
+        samples[0].push(time);
+        samples[1].push(time / ((before + after) as f64 / 2.0));
+    }
+    samples.map(|mut list| median(&mut list))
+}
+
+fn print_size(name: &str, n: usize, time: f64, growth: String) {
+    let program = ours(&shapes::filter(name, n));
+    println!(
+        "| {name} | {n} | {} | {} | {:.2} | {growth} | {:.1} |",
+        program.len(),
+        longest_path(&program),
+        time / 1e6,
+        peak(name, n)
+    );
 }
 
 /// Most instructions that one packet can execute.

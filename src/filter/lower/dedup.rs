@@ -1,10 +1,10 @@
 //! Operands that say the same thing twice.
 
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::NonZero;
 
 use super::Lowerer;
-use crate::filter::cond::{Cond, CondId, CondTree};
+use crate::bpf::Insn;
+use crate::filter::cond::{Compare, Cond, CondId, CondTree, Stmt};
 
 /// Groups up to this size are not looked through.
 const SMALL: usize = 8;
@@ -13,25 +13,27 @@ const SMALL: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Hashes {
     /// 0 where there is none yet.
-    known: Vec<u64>,
+    known: Vec<u32>,
+    /// Nodes whose children are being looked at.
+    work: Vec<CondId>,
 }
 
 impl Hashes {
     /// The hash of the tree under a node.
-    fn of(&mut self, tree: &CondTree, root: CondId) -> u64 {
+    fn of(&mut self, tree: &CondTree, root: CondId) -> u32 {
         self.known.resize(tree.len(), 0);
-        let mut work = vec![root];
-        while let Some(&node) = work.last() {
-            let before = work.len();
+        self.work.push(root);
+        while let Some(&node) = self.work.last() {
+            let before = self.work.len();
             if self.at(node) == 0 {
                 for_each_child(tree, node, |child| {
                     if self.at(child) == 0 {
-                        work.push(child);
+                        self.work.push(child);
                     }
                 });
             }
-            if work.len() == before {
-                work.pop();
+            if self.work.len() == before {
+                self.work.pop();
                 if self.at(node) == 0 {
                     let hash = self.shallow(tree, node);
                     self.known[node.0 as usize] = hash;
@@ -41,35 +43,53 @@ impl Hashes {
         self.at(root)
     }
 
-    fn at(&self, node: CondId) -> u64 {
+    fn at(&self, node: CondId) -> u32 {
         self.known[node.0 as usize]
     }
 
     /// The hash of a node whose children have theirs.
-    fn shallow(&self, tree: &CondTree, node: CondId) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        let cond = tree.get(node);
-        std::mem::discriminant(&cond).hash(&mut hasher);
-        match cond {
-            Cond::Const(value) => value.hash(&mut hasher),
-            Cond::Test(stmts, compare) => (tree.stmts(stmts), compare).hash(&mut hasher),
+    fn shallow(&self, tree: &CondTree, node: CondId) -> u32 {
+        let hash = match tree.get(node) {
+            Cond::Const(value) => mix(1, value.into()),
+            Cond::Test(stmts, Compare { code, k }) => {
+                let seed = mix(2, u64::from(code) << 32 | u64::from(k));
+                hash_stmts(seed, tree.stmts(stmts))
+            }
             Cond::Set(arms, set) => {
-                set.hash(&mut hasher);
-                for arm in tree.arms(arms) {
-                    arm.guard.map(|guard| self.at(guard)).hash(&mut hasher);
-                    tree.stmts(arm.stmts).hash(&mut hasher);
-                }
+                tree.arms(arms).iter().fold(mix(3, set.0.into()), |sum, arm| {
+                    let guard = arm.guard.map_or(0, |guard| self.at(guard));
+                    hash_stmts(mix(sum, guard.into()), tree.stmts(arm.stmts))
+                })
             }
-            Cond::Run(stmts) => tree.stmts(stmts).hash(&mut hasher),
-            Cond::Not(child) => self.at(child).hash(&mut hasher),
-            Cond::And(range) | Cond::Or(range) => {
-                for &child in tree.children(range) {
-                    self.at(child).hash(&mut hasher);
-                }
-            }
-        }
-        hasher.finish().max(1)
+            Cond::Run(stmts) => hash_stmts(4, tree.stmts(stmts)),
+            Cond::Not(child) => mix(5, self.at(child).into()),
+            Cond::And(range) => self.hash_all(6, tree.children(range)),
+            Cond::Or(range) => self.hash_all(7, tree.children(range)),
+        };
+        (hash as u32).max(1)
     }
+
+    fn hash_all(&self, seed: u64, nodes: &[CondId]) -> u64 {
+        nodes.iter().fold(seed, |sum, &node| mix(sum, self.at(node).into()))
+    }
+}
+
+fn hash_stmts(seed: u64, stmts: &[Stmt]) -> u64 {
+    stmts.iter().fold(seed, |sum, stmt| match *stmt {
+        Stmt::Insn(Insn { code, k, .. }) => mix(sum, u64::from(code) << 32 | u64::from(k)),
+        Stmt::Branch { code, k, jt, jf } => {
+            let jumps = mix(u64::from(jt), jf.into());
+            mix(sum ^ jumps, 1 << 63 | u64::from(code) << 32 | u64::from(k))
+        }
+        Stmt::Goto(to) => mix(sum, 1 << 62 | u64::from(to)),
+    })
+}
+
+/// Every bit of the result depends on every bit of both.
+fn mix(sum: u64, value: u64) -> u64 {
+    let product = u128::from(sum.rotate_left(23) ^ value ^ 0x8ebc_6af0_9c88_c6e3)
+        * u128::from(0x9e37_79b9_7f4a_7c15_u64);
+    (product >> 64) as u64 ^ product as u64
 }
 
 fn for_each_child(tree: &CondTree, node: CondId, mut visit: impl FnMut(CondId)) {
@@ -120,15 +140,43 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
 pub(super) struct Seen {
     /// The first few, which may repeat each other.
     first: Vec<CondId>,
-    /// All, once there are more.
-    map: BTreeMap<u64, CondId>,
+    /// All that do not repeat another, once there are more. Open addressing, at most half full.
+    table: Vec<Option<NonZero<u32>>>,
+    count: usize,
 }
 
 impl Seen {
-    /// The operand with that hash; without one, remembers the new one.
-    fn earlier(&mut self, hash: u64, term: CondId) -> Option<CondId> {
-        let known = *self.map.entry(hash).or_insert(term);
-        (known != term).then_some(known)
+    /// Remembers an operand unless it repeats one; whether it does.
+    fn add(&mut self, hashes: &mut Hashes, tree: &CondTree, term: CondId) -> bool {
+        if 2 * self.count >= self.table.len() {
+            self.grow(hashes);
+        }
+        let hash = hashes.of(tree, term);
+        let mask = self.table.len() - 1;
+        let mut slot = hash as usize & mask;
+        while let Some(other) = self.table[slot] {
+            let other = CondId(other.get() - 1);
+            if hashes.at(other) == hash && same(tree, other, term) {
+                return true;
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.table[slot] = NonZero::new(term.0 + 1);
+        self.count += 1;
+        false
+    }
+
+    fn grow(&mut self, hashes: &Hashes) {
+        let size = (4 * self.table.len()).max(8 * SMALL);
+        let mask = size - 1;
+        let old = std::mem::replace(&mut self.table, vec![None; size]);
+        for term in old.into_iter().flatten() {
+            let mut slot = hashes.at(CondId(term.get() - 1)) as usize & mask;
+            while self.table[slot].is_some() {
+                slot = (slot + 1) & mask;
+            }
+            self.table[slot] = Some(term);
+        }
     }
 }
 
@@ -140,14 +188,11 @@ impl Lowerer<'_> {
             seen.first.push(term);
             return false;
         }
-        if seen.map.is_empty() {
+        if seen.count == 0 {
             for at in 0..seen.first.len() {
-                let hash = self.hashes.of(&self.tree, seen.first[at]);
-                seen.earlier(hash, seen.first[at]);
+                seen.add(&mut self.hashes, &self.tree, seen.first[at]);
             }
         }
-        let hash = self.hashes.of(&self.tree, term);
-        let earlier = seen.earlier(hash, term);
-        earlier.is_some_and(|earlier| same(&self.tree, earlier, term))
+        seen.add(&mut self.hashes, &self.tree, term)
     }
 }

@@ -43,13 +43,15 @@ impl Question {
                 Self { number, value, kind: Kind::In(set.0) }
             }
             TestOp::Compare(compare) => {
-                let operand = match op::src(compare.code) {
-                    op::X => values.at_exit(id, IDX),
-                    _ => values.of_constant(compare.k),
-                };
                 let operation = op::operation(compare.code);
-                let number = values.of_question(QUESTION | operation, value, operand);
-                let kind = match values.constant(operand) {
+                let index = (op::src(compare.code) == op::X).then(|| values.at_exit(id, IDX));
+                let constant = index.map_or(Some(compare.k), |index| values.constant(index));
+                let (source, operand) = match (constant, index) {
+                    (None, Some(index)) => (op::X, index),
+                    (constant, _) => (op::K, constant.unwrap_or_default()),
+                };
+                let number = values.of_question(QUESTION | source | operation, value, operand);
+                let kind = match constant {
                     Some(k) if operation == op::JEQ => Kind::Equals(k),
                     _ => Kind::Other,
                 };

@@ -205,13 +205,15 @@ impl Values {
         };
         self.used = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
         self.regs = if cfg.blocks.len() > LARGE { 2 } else { self.used };
-        // Most instructions and tests make one new number.
+        // Most instructions and tests make one new number; of many, most are equal to others, and a
+        // table that fits into the caches is worth growing one now and then.
         let values = cfg.insns.len() + cfg.blocks.len() + 8;
+        let slots = if values < LARGE { values * 3 / 2 } else { values / 2 };
         self.defs.clear();
-        self.defs.reserve(values);
+        self.defs.reserve(slots);
         self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: u32::MAX });
         self.table.clear();
-        self.table.resize((values * 3 / 2).next_power_of_two(), 0);
+        self.table.resize(slots.next_power_of_two(), 0);
         for vector in [&mut self.entry, &mut self.exit] {
             vector.clear();
             vector.resize(self.regs * cfg.blocks.len(), 0);
@@ -449,10 +451,12 @@ fn for_each_register(
     }
 }
 
-/// Mixes an expression into a table index.
+/// Mixes an expression into a table index: every bit depends on every bit of the expression.
 pub(super) fn hash(code: u16, a: u32, b: u32) -> u32 {
-    let mixed = (u64::from(a) << 32 | u64::from(b)) ^ (u64::from(code) << 20);
-    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    let whole = u64::from(a) << 32 | u64::from(b);
+    let coded = whole.wrapping_add(u64::from(code).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    let mixed = coded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32) as u32
 }
 
 /// Greatest result of a packet load.
