@@ -5,8 +5,8 @@
 //! leave nothing behind. The graph has no cycles; only the steps inside a block of a `protochain`
 //! program jump backward, and such a program is not optimized.
 
-use super::cond::{Compare, Cond, CondId, CondTree, SetId, Stmt};
-use crate::bpf::{Insn, op};
+use super::cond::{Compare, Cond, CondId, CondTree, SetId, StmtRange};
+use crate::bpf::Insn;
 
 /// Index of a [`Block`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,12 +74,13 @@ pub struct Cfg {
 
 /// Makes the graph of a tree; accepted packets return `snaplen`, others 0.
 pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
+    let (insns, inner_jumps) = tree.take_stmts();
     let mut cfg = Cfg {
         blocks: Vec::with_capacity(tree.block_count() + 3),
-        insns: Vec::with_capacity(tree.stmt_count()),
+        insns,
         sets: tree.take_sets(),
         root: BlockId(2),
-        inner_jumps: false,
+        inner_jumps,
     };
     let accept = cfg.add_block(Term::Ret(snaplen));
     let reject = cfg.add_block(Term::Ret(0));
@@ -114,14 +115,14 @@ impl Builder {
                 }
                 Cond::Test(stmts, compare) => {
                     let term = Term::If { test: TestOp::Compare(compare), jt, jf };
-                    self.cfg.fill(entry, self.tree.stmts(stmts), term);
+                    self.cfg.fill(entry, stmts, term);
                 }
                 Cond::Set(arms, set) => {
                     let term = Term::If { test: TestOp::In(set), jt, jf };
                     self.set(entry, arms, term, jf);
                 }
                 Cond::Run(stmts) => {
-                    self.cfg.fill(entry, self.tree.stmts(stmts), Term::Goto(jt));
+                    self.cfg.fill(entry, stmts, Term::Goto(jt));
                 }
                 Cond::Not(child) => self.work.push(Job { node: child, entry, jt: jf, jf: jt }),
                 Cond::And(range) => self.chain(range, entry, jt, |next| (next, jf)),
@@ -161,7 +162,7 @@ impl Builder {
         if let [only] = arms
             && only.guard.is_none()
         {
-            self.cfg.fill(entry, self.tree.stmts(only.stmts), term);
+            self.cfg.fill(entry, only.stmts, term);
             return;
         }
         let lookup = self.cfg.add_block(term);
@@ -181,7 +182,7 @@ impl Builder {
                     load
                 }
             };
-            self.cfg.fill(load, self.tree.stmts(arm.stmts), Term::Goto(lookup));
+            self.cfg.fill(load, arm.stmts, Term::Goto(lookup));
         }
     }
 }
@@ -216,22 +217,8 @@ impl Cfg {
     }
 
     /// Gives a block its steps and its end.
-    fn fill(&mut self, id: BlockId, stmts: &[Stmt], term: Term) {
-        let start = self.insns.len();
-        for (at, stmt) in (0i64..).zip(stmts) {
-            let relative = |step: u32| i64::from(step) - at - 1;
-            let near = |step| u8::try_from(relative(step)).expect("steps of a block are near");
-            let insn = match *stmt {
-                Stmt::Insn(insn) => insn,
-                Stmt::Branch { code, k, jt, jf } => Insn::jump(code, k, near(jt), near(jf)),
-                // The machine adds modulo 2^32: a backward jump is a large k.
-                Stmt::Goto(step) => Insn::stmt(op::JMP | op::JA, relative(step) as u32),
-            };
-            self.inner_jumps |= op::class(insn.code) == op::JMP;
-            self.insns.push(insn);
-        }
-        let index = |n: usize| u32::try_from(n).expect("fewer than 2^32 instructions");
-        self.blocks[id.index()] = Block { start: index(start), len: index(stmts.len()), term };
+    fn fill(&mut self, id: BlockId, StmtRange { start, len }: StmtRange, term: Term) {
+        self.blocks[id.index()] = Block { start, len, term };
     }
 
     /// Blocks that the root reaches, every block behind all of its successors; of two successors

@@ -6,7 +6,7 @@
 //! steps and children in two more, so that a tree costs a handful of allocations whatever its size.
 //! A node is used exactly once; no algorithm over them may recurse (depth is the user's).
 
-use crate::bpf::Insn;
+use crate::bpf::{Insn, op};
 
 /// Index of a node in a [`CondTree`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +16,7 @@ pub struct CondId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SetId(pub u32);
 
-/// One step inside a basic block.
+/// One step inside a basic block, as the lowering writes it; the tree keeps instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stmt {
     /// Any instruction but jumps and returns.
@@ -51,8 +51,20 @@ pub struct Compare {
 /// A run of steps in the tree's arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StmtRange {
-    start: u32,
-    len: u32,
+    /// The first.
+    pub start: u32,
+    /// How many.
+    pub len: u32,
+}
+
+/// A state of a tree to go back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    nodes: u32,
+    stmts: u32,
+    children: u32,
+    arms: u32,
+    sets: u32,
 }
 
 /// A run of children in the tree's arena.
@@ -103,7 +115,9 @@ pub enum Cond {
 #[derive(Clone, Debug, Default)]
 pub struct CondTree {
     nodes: Vec<Cond>,
-    stmts: Vec<Stmt>,
+    /// Jumps are relative, as in a program.
+    stmts: Vec<Insn>,
+    inner_jumps: bool,
     children: Vec<CondId>,
     arms: Vec<Arm>,
     sets: Vec<Box<[(u32, u32)]>>,
@@ -242,16 +256,32 @@ impl CondTree {
         }
     }
 
-    /// Steps, then those of a range with their jumps moved along.
+    /// Steps, then those of a range, whose jumps stay relative.
     fn joined(&mut self, steps: &[Stmt], range: StmtRange) -> StmtRange {
-        let by = index(steps.len());
-        let mut all = steps.to_vec();
-        all.extend(self.stmts(range).iter().map(|&step| match step {
-            Stmt::Insn(_) => step,
-            Stmt::Branch { code, k, jt, jf } => Stmt::Branch { code, k, jt: jt + by, jf: jf + by },
-            Stmt::Goto(to) => Stmt::Goto(to + by),
-        }));
-        self.add_stmts(&all)
+        let all = self.add_stmts(steps);
+        let (start, len) = (range.start as usize, range.len as usize);
+        self.stmts.extend_from_within(start..start + len);
+        StmtRange { start: all.start, len: all.len + range.len }
+    }
+
+    /// The state as it is now.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            nodes: index(self.nodes.len()),
+            stmts: index(self.stmts.len()),
+            children: index(self.children.len()),
+            arms: index(self.arms.len()),
+            sets: index(self.sets.len()),
+        }
+    }
+
+    /// Forgets the nodes made since a mark: nothing may refer to them.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.nodes.truncate(mark.nodes as usize);
+        self.stmts.truncate(mark.stmts as usize);
+        self.children.truncate(mark.children as usize);
+        self.arms.truncate(mark.arms as usize);
+        self.sets.truncate(mark.sets as usize);
     }
 
     /// The node behind an id.
@@ -270,18 +300,13 @@ impl CondTree {
         self.nodes.len() - self.nodes.iter().filter(inner).count() + 2 * self.arms.len()
     }
 
-    /// Number of steps of all nodes together.
-    pub fn stmt_count(&self) -> usize {
-        self.stmts.len()
-    }
-
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
     /// The steps of a range.
-    pub fn stmts(&self, range: StmtRange) -> &[Stmt] {
+    pub fn stmts(&self, range: StmtRange) -> &[Insn] {
         &self.stmts[range.start as usize..][..range.len as usize]
     }
 
@@ -312,6 +337,11 @@ impl CondTree {
         std::mem::take(&mut self.sets)
     }
 
+    /// The steps of all nodes, to which [`StmtRange`]s refer, and whether some of them are jumps.
+    pub fn take_stmts(&mut self) -> (Vec<Insn>, bool) {
+        (std::mem::take(&mut self.stmts), self.inner_jumps)
+    }
+
     fn push(&mut self, node: Cond) -> CondId {
         let id = CondId(index(self.nodes.len()));
         self.nodes.push(node);
@@ -320,7 +350,18 @@ impl CondTree {
 
     fn add_stmts(&mut self, stmts: &[Stmt]) -> StmtRange {
         let start = index(self.stmts.len());
-        self.stmts.extend_from_slice(stmts);
+        for (at, stmt) in (0i64..).zip(stmts) {
+            let relative = |step: u32| i64::from(step) - at - 1;
+            let near = |step| u8::try_from(relative(step)).expect("steps of a block are near");
+            let insn = match *stmt {
+                Stmt::Insn(insn) => insn,
+                Stmt::Branch { code, k, jt, jf } => Insn::jump(code, k, near(jt), near(jf)),
+                // The machine adds modulo 2^32: a backward jump is a large k.
+                Stmt::Goto(step) => Insn::stmt(op::JMP | op::JA, relative(step) as u32),
+            };
+            self.inner_jumps |= op::class(insn.code) == op::JMP;
+            self.stmts.push(insn);
+        }
         StmtRange { start, len: index(stmts.len()) }
     }
 

@@ -3,8 +3,9 @@
 use std::num::NonZero;
 
 use super::Lowerer;
+use super::sets::Group;
 use crate::bpf::Insn;
-use crate::filter::cond::{Compare, Cond, CondId, CondTree, Stmt};
+use crate::filter::cond::{Compare, Cond, CondId, CondTree};
 
 /// Groups up to this size are not looked through.
 const SMALL: usize = 8;
@@ -74,14 +75,10 @@ impl Hashes {
     }
 }
 
-fn hash_stmts(seed: u64, stmts: &[Stmt]) -> u64 {
-    stmts.iter().fold(seed, |sum, stmt| match *stmt {
-        Stmt::Insn(Insn { code, k, .. }) => mix(sum, u64::from(code) << 32 | u64::from(k)),
-        Stmt::Branch { code, k, jt, jf } => {
-            let jumps = mix(u64::from(jt), jf.into());
-            mix(sum ^ jumps, 1 << 63 | u64::from(code) << 32 | u64::from(k))
-        }
-        Stmt::Goto(to) => mix(sum, 1 << 62 | u64::from(to)),
+fn hash_stmts(seed: u64, stmts: &[Insn]) -> u64 {
+    stmts.iter().fold(seed, |sum, &Insn { code, jt, jf, k }| {
+        let jumps = u16::from_be_bytes([jt, jf]);
+        mix(sum, u64::from(jumps) << 48 | u64::from(code) << 32 | u64::from(k))
     })
 }
 
@@ -135,20 +132,17 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
     true
 }
 
-/// Operands of a group by hash.
+/// Operands of a group by hash; empty while there are few. Open addressing, at most half full.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The first few, which may repeat each other.
-    first: Vec<CondId>,
-    /// All that do not repeat another, once there are more. Open addressing, at most half full.
     table: Vec<Option<NonZero<u32>>>,
-    count: usize,
+    count: u32,
 }
 
 impl Seen {
     /// Remembers an operand unless it repeats one; whether it does.
     fn add(&mut self, hashes: &mut Hashes, tree: &CondTree, term: CondId) -> bool {
-        if 2 * self.count >= self.table.len() {
+        if 2 * self.count as usize >= self.table.len() {
             self.grow(hashes);
         }
         let hash = hashes.of(tree, term);
@@ -181,18 +175,21 @@ impl Seen {
 }
 
 impl Lowerer<'_> {
-    /// Whether an operand repeats an earlier one: when that one did not decide, neither will it.
-    pub(super) fn repeats(&mut self, seen: &mut Seen, term: CondId) -> bool {
+    /// Whether an operand repeats an earlier one of the group: when that one did not decide, neither
+    /// will it.
+    pub(super) fn repeats(&mut self, group: &mut Group, term: CondId) -> bool {
         // Short groups are left to the optimizer.
-        if seen.first.len() < SMALL {
-            seen.first.push(term);
+        if group.operands().nth(SMALL - 1).is_none() {
             return false;
         }
+        let mut seen = std::mem::take(&mut group.seen);
         if seen.count == 0 {
-            for at in 0..seen.first.len() {
-                seen.add(&mut self.hashes, &self.tree, seen.first[at]);
+            for operand in group.operands() {
+                seen.add(&mut self.hashes, &self.tree, operand);
             }
         }
-        seen.add(&mut self.hashes, &self.tree, term)
+        let repeats = seen.add(&mut self.hashes, &self.tree, term);
+        group.seen = seen;
+        repeats
     }
 }

@@ -46,7 +46,7 @@ use dedup::Hashes;
 use id::Named;
 use prologue::Prologue;
 use registers::Registers;
-use sets::Group;
+use sets::{Added, Group};
 
 /// What lowering makes of an AST.
 #[derive(Debug)]
@@ -201,18 +201,23 @@ impl Lowerer<'_> {
         negated: bool,
         group: &mut Group,
     ) -> Result<(), LowerError> {
+        let before = self.tree.mark();
         let named = match primitive {
             Primitive::Id(quals, id) => self.resolve(*quals, id)?,
             other => Named::Lowered(self.primitive(other)?),
         };
-        if negated == group.is_and
+        let added = if negated == group.is_and
             && let Some(element) = named.element(&self.layout)
         {
-            return self.add_element(group, &element, |this| this.lower_named(named));
+            self.add_element(group, &element, |this| this.lower_named(named))?
+        } else {
+            let lowered = self.lower_named(named)?;
+            let lowered = if negated { self.not(lowered) } else { lowered };
+            self.add(group, lowered)
+        };
+        if added == Added::Repeats {
+            self.tree.rewind(before);
         }
-        let lowered = self.lower_named(named)?;
-        let lowered = if negated { self.not(lowered) } else { lowered };
-        self.add(group, lowered);
         Ok(())
     }
 }

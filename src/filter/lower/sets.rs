@@ -236,41 +236,24 @@ struct Occurrence {
     pending: Vec<Range>,
 }
 
-/// Operands of an n-ary `and` or `or`.
+/// Operands of an n-ary `and` or `or`. As many are open as the filter is nested deep: what only lists
+/// need is apart.
 pub(super) struct Group {
     pub(super) is_and: bool,
     items: Vec<Item>,
+    lists: Option<Box<ListParts>>,
+    pub(super) seen: Seen,
+}
+
+/// What a group with terms of lists has.
+#[derive(Default)]
+struct ListParts {
     kinds: Vec<Occurrence>,
     index: BTreeMap<Kind, u32>,
-    seen: Seen,
     wide: Vec<Wide>,
 }
 
-impl Group {
-    pub(super) fn new(is_and: bool) -> Self {
-        Self {
-            is_and,
-            items: Vec::new(),
-            kinds: Vec::new(),
-            index: BTreeMap::new(),
-            seen: Seen::default(),
-            wide: Vec::new(),
-        }
-    }
-
-    /// Whether a term of a list (`or` of positive, `and` of negated terms) stays unlowered.
-    fn takes(&mut self, element: &Element) -> bool {
-        let Some(&kind) = self.index.get(&element.kind) else { return false };
-        let occurrence = &mut self.kinds[kind as usize];
-        if occurrence.count < occurrence.few {
-            return false;
-        }
-        occurrence.count += 1;
-        let range = self.range(element);
-        self.items.push(Item::Element { kind, range });
-        true
-    }
-
+impl ListParts {
     /// An element's value as a range: of itself, or of indices into the wide values.
     fn range(&mut self, element: &Element) -> Range {
         match element.value {
@@ -282,20 +265,58 @@ impl Group {
             }
         }
     }
+}
+
+impl Group {
+    pub(super) fn new(is_and: bool) -> Self {
+        Self { is_and, items: Vec::with_capacity(2), lists: None, seen: Seen::default() }
+    }
+
+    /// The operands that are lowered.
+    pub(super) fn operands(&self) -> impl Iterator<Item = CondId> {
+        self.items.iter().filter_map(|item| match *item {
+            Item::Node(node) | Item::Both { node, .. } => Some(node),
+            Item::Element { .. } => None,
+        })
+    }
+
+    /// Whether a term of a list (`or` of positive, `and` of negated terms) stays unlowered.
+    fn takes(&mut self, element: &Element) -> bool {
+        let Some(lists) = &mut self.lists else { return false };
+        let Some(&kind) = lists.index.get(&element.kind) else { return false };
+        let occurrence = &mut lists.kinds[kind as usize];
+        if occurrence.count < occurrence.few {
+            return false;
+        }
+        occurrence.count += 1;
+        let range = lists.range(element);
+        self.items.push(Item::Element { kind, range });
+        true
+    }
 
     /// Adds an operand that is also an element; `layout` is the one after it was lowered.
     fn push_element(&mut self, node: CondId, element: &Element, layout: LinkLayout, few: u32) {
-        let next = self.kinds.len() as u32;
-        let kind = *self.index.entry(element.kind).or_insert(next);
+        let lists = self.lists.get_or_insert_default();
+        let next = lists.kinds.len() as u32;
+        let kind = *lists.index.entry(element.kind).or_insert(next);
         if kind == next {
             let kind = element.kind;
             let pending = Vec::new();
-            self.kinds.push(Occurrence { kind, layout, count: 0, few, first: None, pending });
+            lists.kinds.push(Occurrence { kind, layout, count: 0, few, first: None, pending });
         }
-        self.kinds[kind as usize].count += 1;
-        let range = self.range(element);
+        lists.kinds[kind as usize].count += 1;
+        let range = lists.range(element);
         self.items.push(Item::Both { node, kind, range });
     }
+}
+
+/// What became of an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is in the group.
+    New,
+    /// It says what another one says, and is not.
+    Repeats,
 }
 
 /// What [`Lowerer::join`] has so far.
@@ -313,10 +334,12 @@ struct Joining {
 
 impl Lowerer<'_> {
     /// Adds an operand.
-    pub(super) fn add(&mut self, group: &mut Group, node: CondId) {
-        if !self.repeats(&mut group.seen, node) {
-            group.items.push(Item::Node(node));
+    pub(super) fn add(&mut self, group: &mut Group, node: CondId) -> Added {
+        if self.repeats(group, node) {
+            return Added::Repeats;
         }
+        group.items.push(Item::Node(node));
+        Added::New
     }
 
     /// Adds a term to a list, lowering it only while there are few of its kind.
@@ -325,18 +348,18 @@ impl Lowerer<'_> {
         group: &mut Group,
         element: &Element,
         lower: impl FnOnce(&mut Self) -> Lowered,
-    ) -> Result<(), LowerError> {
+    ) -> Result<Added, LowerError> {
         if group.takes(element) {
-            return Ok(());
+            return Ok(Added::New);
         }
         let node = lower(self)?;
         let node = if group.is_and { self.not(node) } else { node };
-        if self.repeats(&mut group.seen, node) {
-            return Ok(());
+        if self.repeats(group, node) {
+            return Ok(Added::Repeats);
         }
         let few = self.few(element);
         group.push_element(node, element, self.layout, few);
-        Ok(())
+        Ok(Added::New)
     }
 
     /// Up to how many terms like this one stay as they are.
@@ -359,7 +382,8 @@ impl Lowerer<'_> {
 
     /// Joins the operands of a group.
     pub(super) fn join(&mut self, group: Group) -> Lowered {
-        let Group { is_and, items, kinds, wide, .. } = group;
+        let Group { is_and, items, lists, .. } = group;
+        let ListParts { kinds, wide, .. } = lists.map_or_else(ListParts::default, |lists| *lists);
         let terms = Vec::with_capacity(items.len().min(1 << 12));
         let mut joining =
             Joining { negated: is_and, kinds, wide, waiting: Vec::new(), terms, start: 0 };

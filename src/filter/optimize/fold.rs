@@ -15,7 +15,7 @@ pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> boo
     let mut changed = false;
     values.begin(cfg, flow, true);
     for &id in flow.post.iter().rev() {
-        values.enter(id);
+        values.enter(id, flow.of(id).exposed);
         let block = &mut cfg.blocks[id.index()];
         let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
         let mut kept = 0;

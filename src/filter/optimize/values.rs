@@ -44,6 +44,8 @@ pub(super) struct Values {
     table: Vec<Value>,
     /// Registers in use: accumulator, index register and scratch words up to the last one used.
     used: usize,
+    /// The graph is [`LARGE`].
+    large: bool,
     /// Those whose numbers are kept for every block: all that are in use, or, in a large graph, the
     /// accumulator and the index register.
     regs: usize,
@@ -82,7 +84,7 @@ impl Values {
     pub fn number(&mut self, cfg: &Cfg, flow: &Flow) {
         self.begin(cfg, flow, false);
         for &id in flow.post.iter().rev() {
-            self.enter(id);
+            self.enter(id, flow.of(id).exposed);
             for insn in cfg.insns_of(id) {
                 self.execute(insn);
             }
@@ -97,7 +99,7 @@ impl Values {
         self.reset(cfg);
         self.live.clear();
         self.scratch.clear();
-        if cfg.blocks.len() > LARGE && self.used > 2 {
+        if self.large && self.used > 2 {
             self.live.resize(cfg.blocks.len(), Live::default());
             let mut first = 0;
             for &id in &flow.post {
@@ -113,12 +115,15 @@ impl Values {
         self.scratch[span].fill(MERGED);
     }
 
-    /// Goes to the start of a block, all of whose predecessors have been left.
-    pub fn enter(&mut self, id: BlockId) {
+    /// Goes to the start of a block, all of whose predecessors have been left; `exposed` is what
+    /// the block itself reads of what was in registers before.
+    pub fn enter(&mut self, id: BlockId, exposed: Regs) {
         let first = id.index() * self.regs;
         for reg in 0..self.regs {
-            if self.entry[first + reg] == MERGED {
-                self.entry[first + reg] = self.unknown();
+            let entry = self.entry[first + reg];
+            if entry == MERGED || entry == UNREAD {
+                let unread = reg == ACC && self.large && exposed & 1 == 0;
+                self.entry[first + reg] = if unread { UNREAD } else { self.unknown() };
             }
             self.state[reg] = self.entry[first + reg];
         }
@@ -204,14 +209,16 @@ impl Values {
             _ => 0,
         };
         self.used = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
-        self.regs = if cfg.blocks.len() > LARGE { 2 } else { self.used };
+        self.large = cfg.blocks.len() > LARGE;
+        self.regs = if self.large { 2 } else { self.used };
         // Most instructions and tests make one new number; of many, most are equal to others, and a
         // table that fits into the caches is worth growing one now and then.
         let values = cfg.insns.len() + cfg.blocks.len() + 8;
         let slots = if values < LARGE { values * 3 / 2 } else { values / 2 };
         self.defs.clear();
         self.defs.reserve(slots);
-        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: u32::MAX });
+        let none = Def { code: ENTRY, a: 0, b: 0, max: u32::MAX };
+        self.defs.extend([none; UNREAD as usize + 1]);
         self.table.clear();
         self.table.resize(slots.next_power_of_two(), 0);
         for vector in [&mut self.entry, &mut self.exit] {
@@ -430,6 +437,10 @@ impl Values {
 /// `SKF_LL_OFF` of `linux/filter.h`: from here on offsets are relative to a header, and from
 /// `SKF_AD_OFF` (0xfffff000) on they name auxiliary data.
 const SPECIAL_OFFSETS: u32 = 0xffe0_0000;
+
+/// In a large graph: what the accumulator holds where blocks lead together that left different values in
+/// it, until a block reads it.
+const UNREAD: Value = 1;
 
 /// Stands in `entry` for "several values" until the block is visited.
 const MERGED: Value = u32::MAX;
