@@ -167,3 +167,19 @@ fn repeated_terms_cost_nothing() {
     let mixed = "tcp or host 10.0.0.1 or ".repeat(500);
     assert!(compile(&format!("{mixed}udp")).insns().len() < 60);
 }
+
+/// What follows a repeated term is known by its own hash, also where that term's place is taken again.
+#[test]
+fn each_repeated_term_is_left_out() {
+    let term = |n: usize| format!("greater {}", 7 * n);
+    let compile = |terms: &[String]| {
+        let options = options(Dlt::EN10MB, false);
+        build(&terms.join(" or "), &options, &Table::default()).expect("a good filter")
+    };
+    let once: Vec<_> = (0..200).map(term).collect();
+    let repeated: Vec<_> = (0..200).flat_map(|n| [term(n), term(n), term(n / 2)]).collect();
+    // The first few terms of a group are not looked at.
+    let most = compile(&once).insns().len() + 8 * 20;
+    let own = compile(&repeated).insns().len();
+    assert!(own <= most, "{own} instructions, {most} would do");
+}

@@ -44,6 +44,11 @@ impl Hashes {
         self.at(root)
     }
 
+    /// Forgets the nodes from index `len` on: others will have their places.
+    pub(super) fn forget_from(&mut self, len: usize) {
+        self.known.truncate(len);
+    }
+
     fn at(&self, node: CondId) -> u32 {
         self.known[node.0 as usize]
     }

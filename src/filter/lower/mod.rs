@@ -217,6 +217,7 @@ impl Lowerer<'_> {
         };
         if added == Added::Repeats {
             self.tree.rewind(before);
+            self.hashes.forget_from(self.tree.len());
         }
         Ok(())
     }
