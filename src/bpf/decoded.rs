@@ -6,7 +6,7 @@
 //! jump into a run find its instructions as operations, too. What is not common is left to the
 //! interpreter for instructions as they are, from there on.
 
-use super::interpreter::{Place, byte, continue_from, half, header_len, indexed, or_reject, word};
+use super::interpreter::{byte, continue_from, half, header_len, indexed, word};
 use super::{Aux, Insn, InvalidProgram, aux, check, op};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -100,6 +100,14 @@ impl Decoded {
     pub(super) fn run(&self, insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         let (mut a, mut x) = (0u32, 0u32);
         let mut op: &Op = &self.first;
+        macro_rules! or_reject {
+            ($value:expr) => {
+                match $value {
+                    Some(value) => value,
+                    None => return 0,
+                }
+            };
+        }
         macro_rules! load {
             ($load:ident, $offset:expr) => {
                 or_reject!($load(packet, $offset as usize))
@@ -164,7 +172,7 @@ impl Decoded {
                     load_and_test!(t, load!(byte, x + u32::from(t.offset)), any);
                 }
                 Op::Other(pc) => {
-                    return continue_from(Place { insns, pc: *pc }, a, x, packet, wirelen, aux);
+                    return continue_from(insns, &insns[*pc..], (a, x), packet, wirelen, aux);
                 }
             }
         }

@@ -1,10 +1,13 @@
 //! The interpreter for instructions as they are: trusts nothing.
 //!
-//! It runs in two parts. [`run`] does what filters mostly consist of, and needs so few registers
-//! that it has no stack frame; the first instruction that it leaves aside hands over to
+//! It runs in two parts. [`run`] does what filters mostly consist of: each instruction is a function
+//! that calls the function of the next one as the last thing it does. Optimized builds make these
+//! calls jumps, so there is no loop to return to and no stack frame. What else there is is left to
 //! [`continue_from`], which does everything and goes on to the end.
 
+use super::code::*;
 use super::{Aux, Insn, op};
+use std::hint::black_box;
 
 /// Instructions that backward jumps may repeat in one run before the packet is rejected.
 ///
@@ -12,39 +15,47 @@ use super::{Aux, Insn, op};
 /// into 262,144 bytes takes about a million steps.
 pub const LOOP_FUEL: u32 = 1 << 21;
 
-/// A place in a program, which need not be within it.
-pub trait Cursor<'a>: Copy {
-    /// The instruction there; `None` outside of the program.
-    fn insn(self) -> Option<&'a Insn>;
+/// How far into a program [`run`] goes: what bounds its stack in builds where calls are no jumps.
+const WINDOW: usize = if cfg!(debug_assertions) { 64 } else { 1024 };
 
-    /// The place so many instructions further on.
+/// A place in a program.
+pub trait Cursor<'a>: Copy {
+    /// The instruction so many further on, and its place; `None` outside of the program.
+    fn ahead(self, count: usize) -> Option<(&'a Insn, Self)>;
+
+    /// The place so many instructions further on, or the program's end.
     fn skip(self, count: usize) -> Self;
 
-    /// The place so many instructions from here; `None` when that is sure to be outside.
-    fn jump(self, distance: i32) -> Option<Self>;
+    /// The place so many instructions from here in the program that starts at `start`; `None` when
+    /// that is sure to be outside.
+    fn jump(self, start: Self, distance: i32) -> Option<Self>;
+
+    /// Whether it comes before another place in the same program.
+    fn is_before(self, other: Self) -> bool;
 }
 
-/// A place in instructions whose number is known.
-#[derive(Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub insns: &'a [Insn],
-    pub pc: usize,
-}
-
-impl<'a> Cursor<'a> for Place<'a> {
+/// A place in a program whose length is known: all that follows.
+impl<'a> Cursor<'a> for &'a [Insn] {
     #[inline(always)]
-    fn insn(self) -> Option<&'a Insn> {
-        self.insns.get(self.pc)
+    fn ahead(self, count: usize) -> Option<(&'a Insn, Self)> {
+        let insn = self.get(count)?;
+        Some((insn, &self[count..]))
     }
 
     #[inline(always)]
     fn skip(self, count: usize) -> Self {
-        Self { pc: self.pc + count, ..self }
+        self.get(count..).unwrap_or_default()
     }
 
     #[inline(always)]
-    fn jump(self, distance: i32) -> Option<Self> {
-        Some(Self { pc: self.pc.checked_add_signed(distance as isize)?, ..self })
+    fn jump(self, start: Self, distance: i32) -> Option<Self> {
+        let pc = start.len() - self.len();
+        start.get(pc.checked_add_signed(distance as isize)?..)
+    }
+
+    #[inline(always)]
+    fn is_before(self, other: Self) -> bool {
+        self.len() > other.len()
     }
 }
 
@@ -55,97 +66,228 @@ impl<'a> Cursor<'a> for Place<'a> {
 /// a division by zero, a load beyond the packet and an endless loop (see [`LOOP_FUEL`]) all
 /// return 0. Accumulator, index register and scratch memory start as 0.
 pub fn interpret(insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-    run(Place { insns, pc: 0 }, packet, wirelen, aux)
+    run(insns, packet, wirelen, aux)
 }
 
-/// The value, or the end with a reject.
+/// What is the same for all instructions of a run, and the index register, which few of them use.
+struct Run<'r, C> {
+    start: C,
+    /// The first place that is left to [`continue_from`].
+    end: C,
+    x: u32,
+    wirelen: u32,
+    aux: &'r Aux,
+}
+
+/// [`interpret`] from the start of a program on.
+#[inline(always)]
+pub fn run<'a, C: Cursor<'a>>(start: C, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
+    let Some((insn, _)) = start.ahead(0) else { return 0 };
+    let Some(operation) = Operations::<C>::ALL.get(usize::from(insn.code)) else { return 0 };
+    let end = start.skip(WINDOW);
+    operation(start, 0, packet, &mut Run { start, end, x: 0, wirelen, aux })
+}
+
+/// Does the instruction at a place with this accumulator, and all that come after it.
+type Operation<C> = fn(C, u32, &[u8], &mut Run<'_, C>) -> u32;
+
+/// The operations by code.
+struct Operations<C>(C);
+
+impl<'a, C: Cursor<'a>> Operations<C> {
+    const ALL: [Operation<C>; 256] = {
+        let mut all: [Operation<C>; 256] = [other; 256];
+        all[RET_K as usize] = ret_k;
+        all[LD_W_ABS as usize] = ld_w_abs;
+        all[LD_H_ABS as usize] = ld_h_abs;
+        all[LD_B_ABS as usize] = ld_b_abs;
+        all[LD_W_IND as usize] = ld_w_ind;
+        all[LD_H_IND as usize] = ld_h_ind;
+        all[LD_B_IND as usize] = ld_b_ind;
+        all[LDX_MSH as usize] = ldx_msh;
+        all[LDX_IMM as usize] = ldx_imm;
+        all[AND_K as usize] = and_k;
+        all[JEQ_K as usize] = jeq_k;
+        all[JGT_K as usize] = jgt_k;
+        all[JGE_K as usize] = jge_k;
+        all[JSET_K as usize] = jset_k;
+        all
+    };
+}
+
+/// Goes on with the instruction so many further on.
 ///
-/// A macro, and not a function with a `ControlFlow` result: the compiled code is a fifth faster.
-macro_rules! or_reject {
-    ($value:expr) => {
+/// `COPY` is another one for each place that a function has for this: each gets a jump of its own,
+/// which the processor predicts by itself, and no function has to jump to its jump.
+#[inline(always)]
+fn go_on<'a, const COPY: u8, C: Cursor<'a>>(
+    at: C,
+    count: usize,
+    a: u32,
+    packet: &[u8],
+    run: &mut Run<'_, C>,
+) -> u32 {
+    let Some((insn, at)) = at.ahead(count) else { return other(at.skip(count), a, packet, run) };
+    if !at.is_before(run.end) {
+        return other(at, a, packet, run);
+    }
+    let Some(operation) = Operations::<C>::ALL.get(usize::from(insn.code)) else {
+        return other(at, a, packet, run);
+    };
+    keep_apart::<COPY>();
+    operation(at, a, packet, run)
+}
+
+/// Nothing, but another nothing for each number, so that the compiler does not merge what follows.
+#[inline(always)]
+fn keep_apart<const COPY: u8>() {
+    if COPY > 0 {
+        black_box(());
+    }
+    if COPY > 1 {
+        black_box(());
+    }
+    if COPY > 2 {
+        black_box(());
+    }
+}
+
+/// Goes on behind a conditional jump.
+///
+/// With real branches, not conditional moves, for the test as well as for jumps by nothing: so the
+/// processor predicts where the program goes. It need not wait for the packet's bytes, and for the
+/// distance only where it is not 0 (a third of the time of a run).
+#[inline(always)]
+fn branch<'a, C: Cursor<'a>>(
+    taken: bool,
+    insn: &Insn,
+    at: C,
+    a: u32,
+    packet: &[u8],
+    run: &mut Run<'_, C>,
+) -> u32 {
+    match (taken, insn.jt, insn.jf) {
+        (true, 0, _) => go_on::<0, C>(at, 1, a, packet, run),
+        (true, jt, _) => go_on::<3, C>(at, 1 + usize::from(jt), a, packet, run),
+        (false, _, 0) => go_on::<1, C>(at, 1, a, packet, run),
+        (false, _, jf) => go_on::<2, C>(at, 1 + usize::from(jf), a, packet, run),
+    }
+}
+
+/// Goes on behind an instruction that has set the accumulator, mostly with a test for equality.
+#[inline(always)]
+fn loaded<'a, C: Cursor<'a>>(at: C, a: u32, packet: &[u8], run: &mut Run<'_, C>) -> u32 {
+    match at.ahead(1) {
+        Some((insn, next)) if insn.code == JEQ_K => equal(next, a, packet, run),
+        _ => go_on::<1, C>(at, 1, a, packet, run),
+    }
+}
+
+/// Does tests for equality that follow on each other.
+#[inline(always)]
+fn equal<'a, C: Cursor<'a>>(mut at: C, a: u32, packet: &[u8], run: &mut Run<'_, C>) -> u32 {
+    loop {
+        let Some((insn, _)) = at.ahead(0) else { return other(at, a, packet, run) };
+        if a == insn.k || insn.jf != 0 {
+            return branch(a == insn.k, insn, at, a, packet, run);
+        }
+        let Some((next, place)) = at.ahead(1) else { return other(at, a, packet, run) };
+        at = place;
+        if next.code != JEQ_K {
+            return go_on::<1, C>(at, 0, a, packet, run);
+        }
+    }
+}
+
+/// Functions that do one instruction and go on.
+macro_rules! operations {
+    ($($name:ident($insn:ident, $at:ident, $a:ident, $packet:ident, $run:ident) $body:expr)*) => {
+        $(fn $name<'a, C: Cursor<'a>>(
+            $at: C,
+            $a: u32,
+            $packet: &[u8],
+            $run: &mut Run<'_, C>,
+        ) -> u32 {
+            let Some(($insn, _)) = $at.ahead(0) else { return other($at, $a, $packet, $run) };
+            $body
+        })*
+    };
+}
+
+/// The value, or the end with what the slow part makes of it.
+macro_rules! or_other {
+    ($value:expr, $at:ident, $a:ident, $packet:ident, $run:ident) => {
         match $value {
             Some(value) => value,
-            None => return 0,
+            None => return other($at, $a, $packet, $run),
         }
     };
 }
-pub(super) use or_reject;
 
-/// [`interpret`] from a place on: the common instructions, up to the first other one.
-#[inline(always)]
-pub fn run<'a>(mut at: impl Cursor<'a>, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-    let (mut a, mut x) = (0u32, 0u32);
-    // A value for the accumulator, and the test that mostly follows, without a jump table.
-    macro_rules! loaded {
-        ($value:expr) => {{
-            a = $value;
-            at = at.skip(1);
-            equal!();
-        }};
+operations! {
+    ret_k(insn, _at, _a, _packet, _run) insn.k
+    ld_w_abs(insn, at, a, packet, run) {
+        loaded(at, or_other!(word(packet, insn.k as usize), at, a, packet, run), packet, run)
     }
-    macro_rules! equal {
-        () => {
-            let next = or_reject!(at.insn());
-            if next.code == JEQ_K {
-                at = at.skip(1 + choose(a == next.k, next.jt, next.jf));
-            }
-        };
+    ld_h_abs(insn, at, a, packet, run) {
+        loaded(at, or_other!(half(packet, insn.k as usize), at, a, packet, run), packet, run)
     }
-    macro_rules! packet_or_aux {
-        ($load:ident, $k:ident) => {
-            match $load(packet, $k as usize) {
-                Some(value) => loaded!(value),
-                None => break,
-            }
-        };
+    ld_b_abs(insn, at, a, packet, run) {
+        loaded(at, or_other!(byte(packet, insn.k as usize), at, a, packet, run), packet, run)
     }
-    loop {
-        // By reference: a copy would be loaded as one word and taken apart, which is slower.
-        let insn = or_reject!(at.insn());
-        let (code, k) = (insn.code, insn.k);
-        let branch = |taken: bool| at.skip(1 + choose(taken, insn.jt, insn.jf));
-        match code {
-            RET_K => return k,
-            LD_W_ABS => packet_or_aux!(word, k),
-            LD_H_ABS => packet_or_aux!(half, k),
-            LD_B_ABS => packet_or_aux!(byte, k),
-            LD_H_IND => loaded!(or_reject!(half(packet, or_reject!(indexed(x, k))))),
-            LD_B_IND => loaded!(or_reject!(byte(packet, or_reject!(indexed(x, k))))),
-            LD_W_IND => loaded!(or_reject!(word(packet, or_reject!(indexed(x, k))))),
-            LDX_MSH => (x, at) = (header_len(or_reject!(byte(packet, k as usize))), at.skip(1)),
-            LDX_IMM => (x, at) = (k, at.skip(1)),
-            AND_K => loaded!(a & k),
-            JEQ_K => {
-                at = branch(a == k);
-                equal!();
-            }
-            JGT_K => at = branch(a > k),
-            JGE_K => at = branch(a >= k),
-            JSET_K => at = branch(a & k != 0),
-            _ => break,
-        }
+    ld_w_ind(insn, at, a, packet, run) {
+        let offset = or_other!(indexed(run.x, insn.k), at, a, packet, run);
+        loaded(at, or_other!(word(packet, offset), at, a, packet, run), packet, run)
     }
-    continue_from(at, a, x, packet, wirelen, aux)
+    ld_h_ind(insn, at, a, packet, run) {
+        let offset = or_other!(indexed(run.x, insn.k), at, a, packet, run);
+        loaded(at, or_other!(half(packet, offset), at, a, packet, run), packet, run)
+    }
+    ld_b_ind(insn, at, a, packet, run) {
+        let offset = or_other!(indexed(run.x, insn.k), at, a, packet, run);
+        loaded(at, or_other!(byte(packet, offset), at, a, packet, run), packet, run)
+    }
+    ldx_msh(insn, at, a, packet, run) {
+        run.x = header_len(or_other!(byte(packet, insn.k as usize), at, a, packet, run));
+        go_on::<0, C>(at, 1, a, packet, run)
+    }
+    ldx_imm(insn, at, a, packet, run) {
+        run.x = insn.k;
+        go_on::<0, C>(at, 1, a, packet, run)
+    }
+    and_k(insn, at, a, packet, run) loaded(at, a & insn.k, packet, run)
+    jeq_k(_insn, at, a, packet, run) equal(at, a, packet, run)
+    jgt_k(insn, at, a, packet, run) branch(a > insn.k, insn, at, a, packet, run)
+    jge_k(insn, at, a, packet, run) branch(a >= insn.k, insn, at, a, packet, run)
+    jset_k(insn, at, a, packet, run) branch(a & insn.k != 0, insn, at, a, packet, run)
 }
 
-/// Runs a program on from a place that is reached with scratch memory unwritten.
+/// Does an instruction that has no function of its own, or whose function cannot.
 #[cold]
 #[inline(never)]
-pub(super) fn continue_from<'a>(
-    at: impl Cursor<'a>,
-    a: u32,
-    x: u32,
+fn other<'a, C: Cursor<'a>>(at: C, a: u32, packet: &[u8], run: &mut Run<'_, C>) -> u32 {
+    continue_from(run.start, at, (a, run.x), packet, run.wirelen, run.aux)
+}
+
+/// Runs the program at `start` on from a place that is reached with scratch memory unwritten.
+#[cold]
+#[inline(never)]
+pub(super) fn continue_from<'a, C: Cursor<'a>>(
+    start: C,
+    at: C,
+    registers: (u32, u32),
     packet: &[u8],
     wirelen: u32,
     aux: &Aux,
 ) -> u32 {
-    execute(at, (a, x), packet, wirelen, aux).unwrap_or(0)
+    execute(start, at, registers, packet, wirelen, aux).unwrap_or(0)
 }
 
 /// `None` is a reject by fault.
 #[inline(always)]
-fn execute<'a>(
-    mut at: impl Cursor<'a>,
+fn execute<'a, C: Cursor<'a>>(
+    start: C,
+    mut at: C,
     (mut a, mut x): (u32, u32),
     packet: &[u8],
     wirelen: u32,
@@ -154,7 +296,7 @@ fn execute<'a>(
     let mut scratch = [0u32; op::MEMWORDS];
     let mut fuel = LOOP_FUEL;
     loop {
-        let insn = at.insn()?;
+        let insn = at.ahead(0)?.0;
         let (code, k) = (insn.code, insn.k);
         at = at.skip(1);
         let branch = |taken: bool| at.skip(choose(taken, insn.jt, insn.jf));
@@ -180,9 +322,14 @@ fn execute<'a>(
             TXA => a = x,
             JA => {
                 fuel = fuel.checked_sub(way_back(k))?;
-                at = at.jump(k as i32)?;
+                at = at.jump(start, k as i32)?;
             }
-            JEQ_K => at = branch(a == k),
+            JEQ_K => {
+                at = branch(a == k);
+                while let Some((Insn { code: JEQ_K, jt, jf, k }, _)) = at.ahead(0) {
+                    at = at.skip(1 + choose(a == *k, *jt, *jf));
+                }
+            }
             JGT_K => at = branch(a > k),
             JGE_K => at = branch(a >= k),
             JSET_K => at = branch(a & k != 0),
@@ -225,10 +372,7 @@ fn arithmetic(code: u16, a: u32, x: u32, k: u32) -> Option<u32> {
     })
 }
 
-/// Instructions to skip.
-///
-/// A real branch, not a conditional move: so the processor predicts where the program goes and
-/// need not wait for the packet's bytes (a third of the time of a run).
+/// Instructions to skip: with a real branch, as in [`branch`].
 #[inline(always)]
 fn choose(taken: bool, jt: u8, jf: u8) -> usize {
     if taken {
@@ -282,37 +426,6 @@ pub(super) fn half(packet: &[u8], offset: usize) -> Option<u32> {
 pub(super) fn byte(packet: &[u8], offset: usize) -> Option<u32> {
     packet.get(offset).map(|&byte| byte.into())
 }
-
-const RET_K: u16 = op::RET | op::K;
-const RET_A: u16 = op::RET | op::A;
-const LD_W_ABS: u16 = op::LD | op::W | op::ABS;
-const LD_H_ABS: u16 = op::LD | op::H | op::ABS;
-const LD_B_ABS: u16 = op::LD | op::B | op::ABS;
-const LD_W_IND: u16 = op::LD | op::W | op::IND;
-const LD_H_IND: u16 = op::LD | op::H | op::IND;
-const LD_B_IND: u16 = op::LD | op::B | op::IND;
-const LD_IMM: u16 = op::LD | op::IMM;
-const LD_LEN: u16 = op::LD | op::LEN;
-const LD_MEM: u16 = op::LD | op::MEM;
-const LDX_IMM: u16 = op::LDX | op::IMM;
-const LDX_LEN: u16 = op::LDX | op::LEN;
-const LDX_MEM: u16 = op::LDX | op::MEM;
-const LDX_MSH: u16 = op::LDX | op::B | op::MSH;
-const TAX: u16 = op::MISC | op::TAX;
-const TXA: u16 = op::MISC | op::TXA;
-const AND_K: u16 = op::ALU | op::AND | op::K;
-const ADD_K: u16 = op::ALU | op::ADD | op::K;
-const ADD_X: u16 = op::ALU | op::ADD | op::X;
-const SUB_X: u16 = op::ALU | op::SUB | op::X;
-const JA: u16 = op::JMP | op::JA;
-const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
-const JGT_K: u16 = op::JMP | op::JGT | op::K;
-const JGE_K: u16 = op::JMP | op::JGE | op::K;
-const JSET_K: u16 = op::JMP | op::JSET | op::K;
-const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
-const JGT_X: u16 = op::JMP | op::JGT | op::X;
-const JGE_X: u16 = op::JMP | op::JGE | op::X;
-const JSET_X: u16 = op::JMP | op::JSET | op::X;
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,7 @@ pub use cache::{is_cached_native, run_cached, try_cached};
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
-pub use insn::{Insn, op};
+pub use insn::{Insn, code, op};
 pub use interpreter::{Cursor, LOOP_FUEL, interpret, run as interpret_from};
 pub use jit::run_known;
 pub use kernel::{Inexact, check_kernel};

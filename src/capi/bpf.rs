@@ -26,9 +26,24 @@ pub unsafe extern "C" fn bpf_filter(
     if pc.is_null() {
         return c_uint::MAX;
     }
+    if p.is_null() {
+        // SAFETY: as the caller vouches.
+        return unsafe { filter_nothing(pc, wirelen) };
+    }
     // Without a guard, which costs as much as a short filter: interpreting does not panic.
     // SAFETY: as the caller vouches.
     unsafe { interpret_from(Unsized::new(pc), packet(p, buflen), wirelen, &Aux::NONE) }
+}
+
+/// [`bpf_filter`] without a packet.
+///
+/// # Safety
+/// `pc` is a program that ends in a return on all of its ways.
+#[cold]
+#[inline(never)]
+unsafe fn filter_nothing(pc: *const Insn, wirelen: c_uint) -> c_uint {
+    // SAFETY: as the caller vouches.
+    unsafe { interpret_from(Unsized::new(pc), &[], wirelen, &Aux::NONE) }
 }
 
 /// `bpf_validate`: 1 if the program is safe to run, 0 if not.

@@ -125,10 +125,7 @@ pub(super) unsafe fn packet<'a>(data: *const c_uchar, len: c_uint) -> &'a [u8] {
 
 /// A place in a program of the caller's that does not say how long it is.
 #[derive(Clone, Copy)]
-pub(super) struct Unsized {
-    at: *const Insn,
-    first: *const Insn,
-}
+pub(super) struct Unsized(*const Insn);
 
 impl Unsized {
     /// Most instructions that a program can have.
@@ -139,26 +136,32 @@ impl Unsized {
     /// # Safety
     /// The program ends in a return on all of its ways, and is not changed while it runs.
     pub(super) unsafe fn new(first: *const Insn) -> Self {
-        Self { at: first, first }
+        Self(first)
     }
 }
 
 impl<'a> Cursor<'a> for Unsized {
     #[inline(always)]
-    fn insn(self) -> Option<&'a Insn> {
+    fn ahead(self, count: usize) -> Option<(&'a Insn, Self)> {
+        let at = self.skip(count);
         // SAFETY: control flow leads there, so it is within the program, as `new` was promised.
-        Some(unsafe { &*self.at })
+        Some((unsafe { &*at.0 }, at))
     }
 
     #[inline(always)]
     fn skip(self, count: usize) -> Self {
-        Self { at: self.at.wrapping_add(count), ..self }
+        Self(self.0.wrapping_add(count))
     }
 
     #[inline(always)]
-    fn jump(self, distance: i32) -> Option<Self> {
-        let at = self.at.wrapping_offset(distance as isize);
-        let index = at.addr().wrapping_sub(self.first.addr()) / size_of::<Insn>();
-        (index < Self::MAX_LEN).then_some(Self { at, ..self })
+    fn jump(self, start: Self, distance: i32) -> Option<Self> {
+        let at = self.0.wrapping_offset(distance as isize);
+        let index = at.addr().wrapping_sub(start.0.addr()) / size_of::<Insn>();
+        (index < Self::MAX_LEN).then_some(Self(at))
+    }
+
+    #[inline(always)]
+    fn is_before(self, other: Self) -> bool {
+        self.0 < other.0
     }
 }
