@@ -25,7 +25,22 @@ struct Def {
     b: u32,
     /// Greatest value it can have.
     max: u32,
+    /// The first of the few expressions over this number that no table is needed for.
+    first: Value,
+    /// The next of those over the same number; [`IN_TABLE`] in the table.
+    next: Value,
 }
+
+impl Def {
+    fn new(code: u16, a: u32, b: u32, max: u32) -> Self {
+        Self { code, a, b, max, first: 0, next: 0 }
+    }
+}
+
+/// So many expressions over a number are found from it: it has just been made, mostly, and is in the
+/// cache. Where there are more, the table has the others.
+const NEAR: usize = 3;
+const IN_TABLE: Value = u32::MAX;
 
 /// Registers that there are.
 const REGS: usize = 2 + op::MEMWORDS;
@@ -42,6 +57,8 @@ pub(super) struct Values {
     defs: Vec<Def>,
     /// Open addressing; 0 is free.
     table: Vec<Value>,
+    /// How many numbers it has.
+    filled: usize,
     /// Registers in use: accumulator, index register and scratch words up to the last one used.
     used: usize,
     /// The graph is [`LARGE`].
@@ -199,8 +216,7 @@ impl Values {
 
     /// A number like no other.
     fn unknown(&mut self) -> Value {
-        self.defs.push(Def { code: ENTRY, a: 0, b: 0, max: u32::MAX });
-        self.defs.len() as Value - 1
+        self.push(Def::new(ENTRY, 0, 0, u32::MAX))
     }
 
     fn reset(&mut self, cfg: &Cfg) {
@@ -211,14 +227,17 @@ impl Values {
         self.used = 2 + cfg.insns.iter().map(scratch).max().unwrap_or(0).min(op::MEMWORDS);
         self.large = cfg.blocks.len() > LARGE;
         self.regs = if self.large { 2 } else { self.used };
-        // Most instructions and tests make one new number; of many, most are equal to others, and a
-        // table that fits into the caches is worth growing one now and then.
+        // Most instructions and tests make one new number, of which few need the table; of many, most
+        // are equal to others. A table that fits into the caches is worth growing one now and then.
         let values = cfg.insns.len() + cfg.blocks.len() + 8;
-        let slots = if values < LARGE { values * 3 / 2 } else { values / 2 };
+        let (room, slots) = match values < LARGE {
+            true => (values, values.max(32)),
+            false => (values / 2, values / 8),
+        };
         self.defs.clear();
-        self.defs.reserve(slots);
-        let none = Def { code: ENTRY, a: 0, b: 0, max: u32::MAX };
-        self.defs.extend([none; UNREAD as usize + 1]);
+        self.defs.reserve(room);
+        self.defs.extend([Def::new(ENTRY, 0, 0, u32::MAX); UNREAD as usize + 1]);
+        self.filled = 0;
         self.table.clear();
         self.table.resize(slots.next_power_of_two(), 0);
         for vector in [&mut self.entry, &mut self.exit] {
@@ -268,7 +287,7 @@ impl Values {
 
     /// The number of a question about two values.
     pub fn of_question(&mut self, code: u16, value: Value, operand: u32) -> Value {
-        self.find(code, value, operand, 1)
+        self.find_over(value, code, operand, 1)
     }
 
     /// The number that `insn` loads or computes, 0 for stores.
@@ -323,19 +342,19 @@ impl Values {
         {
             return self.find(absolute, offset, 0, max);
         }
-        self.find(insn.code, insn.k, index, max)
+        self.find_over(index, insn.code, insn.k, max)
     }
 
     fn negated(&mut self, a: Value) -> Value {
         match self.constant(a) {
             Some(k) if self.folds => self.of_constant(k.wrapping_neg()),
-            _ => self.find(op::ALU | op::NEG, a, 0, u32::MAX),
+            _ => self.find_over(a, op::ALU | op::NEG, 0, u32::MAX),
         }
     }
 
     fn arithmetic(&mut self, operation: u16, a: Value, b: Value) -> Value {
         if !self.folds {
-            return self.find(op::ALU | operation, a, b, u32::MAX);
+            return self.find_over(a, op::ALU | operation, b, u32::MAX);
         }
         if let (Some(left), Some(right)) = (self.constant(a), self.constant(b))
             && let Some(result) = evaluate(operation, left, right)
@@ -358,7 +377,7 @@ impl Values {
         let commutes = matches!(operation, op::ADD | op::MUL | op::OR | op::AND | op::XOR);
         let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
         let max = self.max_of(operation, a, b);
-        self.find(op::ALU | operation, a, b, max)
+        self.find_over(a, op::ALU | operation, b, max)
     }
 
     fn max_of(&self, operation: u16, a: Value, b: Value) -> u32 {
@@ -393,10 +412,36 @@ impl Values {
         self.defs[value as usize].max
     }
 
-    /// The number of an expression, a new one if need be.
+    fn push(&mut self, def: Def) -> Value {
+        self.defs.push(def);
+        self.defs.len() as Value - 1
+    }
+
+    /// The number of an expression over a number, a new one if need be.
+    fn find_over(&mut self, a: Value, code: u16, b: u32, max: u32) -> Value {
+        let (mut at, mut last) = (self.defs[a as usize].first, 0);
+        for _ in 0..NEAR {
+            if at == 0 {
+                let value = self.push(Def::new(code, a, b, max));
+                match last {
+                    0 => self.defs[a as usize].first = value,
+                    _ => self.defs[last as usize].next = value,
+                }
+                return value;
+            }
+            let def = &self.defs[at as usize];
+            if (def.code, def.b) == (code, b) {
+                return at;
+            }
+            (last, at) = (at, def.next);
+        }
+        self.find(code, a, b, max)
+    }
+
+    /// The number of an expression in the table, a new one if need be.
     fn find(&mut self, code: u16, a: u32, b: u32, max: u32) -> Value {
         let mask = self.table.len() - 1;
-        let mut slot = hash(code, a, b) as usize & mask;
+        let mut slot = first_slot(code, a, b) & mask;
         loop {
             match self.table[slot] {
                 0 => break,
@@ -409,10 +454,10 @@ impl Values {
             }
             slot = (slot + 1) & mask;
         }
-        let value = self.defs.len() as Value;
+        let value = self.push(Def { next: IN_TABLE, ..Def::new(code, a, b, max) });
         self.table[slot] = value;
-        self.defs.push(Def { code, a, b, max });
-        if self.defs.len() * 5 > self.table.len() * 4 {
+        self.filled += 1;
+        if self.filled * 2 > self.table.len() {
             self.grow();
         }
         value
@@ -421,11 +466,11 @@ impl Values {
     /// Makes room in the table.
     #[cold]
     fn grow(&mut self) {
-        let size = 2 * self.table.len();
+        let size = 4 * self.table.len();
         self.table.clear();
         self.table.resize(size, 0);
-        for (value, def) in (0..).zip(&self.defs).filter(|(_, def)| def.code != ENTRY) {
-            let mut slot = hash(def.code, def.a, def.b) as usize & (size - 1);
+        for (value, def) in (0..).zip(&self.defs).filter(|(_, def)| def.next == IN_TABLE) {
+            let mut slot = first_slot(def.code, def.a, def.b) & (size - 1);
             while self.table[slot] != 0 {
                 slot = (slot + 1) & (size - 1);
             }
@@ -460,6 +505,14 @@ fn for_each_register(
             act(word, value);
         }
     }
+}
+
+/// Where the table is searched first. Loads from places near each other are mostly looked for one after
+/// the other: they share cache lines.
+fn first_slot(code: u16, a: u32, b: u32) -> usize {
+    const NEAR: u32 = 31;
+    let is_load = op::class(code) == op::LD && op::mode(code) == op::ABS;
+    (if is_load { hash(code, a & !NEAR, b) & !NEAR | a & NEAR } else { hash(code, a, b) }) as usize
 }
 
 /// Mixes an expression into a table index: every bit depends on every bit of the expression.
