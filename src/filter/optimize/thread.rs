@@ -10,6 +10,9 @@ use crate::filter::cfg::{BlockId, Cfg, Term};
 /// edges each lead into a chain of thousands of decided tests. What is left undone stays correct.
 const STEPS_PER_BLOCK: usize = 64;
 const STEPS: usize = 1 << 16;
+/// Tests that one walk of the first round may pass over. On the way there may be blocks whose own edges will
+/// pass over many at once when the round is done, or that nothing will lead to any more.
+const FIRST_STEPS: usize = 32;
 
 /// Leads every edge as far as the tests on its way are decided by the edges that dominate it. Each
 /// change moves an edge to a block nearer to the end, so repetition comes to an end.
@@ -22,8 +25,9 @@ pub(super) fn thread_edges(
     questions: &[Question],
     work: &mut ThreadWork,
 ) -> bool {
+    let longest = if work.steps.is_none() { FIRST_STEPS } else { usize::MAX };
     let steps = *work.steps.get_or_insert(STEPS + STEPS_PER_BLOCK * flow.post.len());
-    let mut router = Router { cfg, flow, questions, steps, changed: false };
+    let mut router = Router { cfg, flow, questions, steps, longest, changed: false };
     if flow.post.len() <= SMALL {
         thread_small(&mut router);
     } else {
@@ -172,6 +176,8 @@ struct Router<'a> {
     flow: &'a Flow,
     questions: &'a [Question],
     steps: usize,
+    /// Steps that one walk may take.
+    longest: usize,
     changed: bool,
 }
 
@@ -212,7 +218,8 @@ impl Router<'_> {
         let mut best = target;
         let mut at = target;
         let mut skipped: Regs = 0;
-        while self.steps > 0 {
+        let last = self.steps.saturating_sub(self.longest);
+        while self.steps > last {
             if self.flow.exact && !self.may_skip(at) {
                 break;
             }
