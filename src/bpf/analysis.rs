@@ -14,11 +14,15 @@ pub(super) struct State {
     pub a_max: u32,
     /// Most the index register can be.
     pub x_max: u32,
-    /// Scratch words written on every path: bit n for M[n].
-    pub written: u16,
+    /// Scratch words and registers written on every path: bit n for M[n], [`A`], [`X`].
+    pub written: u32,
     /// Bytes the packet has at least, since a load up to there went well on every path.
     pub present: u32,
 }
+
+/// Bits beside those of scratch words: the accumulator, the index register.
+pub(super) const A: u32 = 1 << op::MEMWORDS;
+pub(super) const X: u32 = A << 1;
 
 impl State {
     const ENTRY: Self = Self { reachable: true, a_max: 0, x_max: 0, written: 0, present: 0 };
@@ -41,8 +45,8 @@ impl State {
 #[derive(Debug)]
 pub(super) struct Analysis {
     states: Vec<State>,
-    /// Scratch words that some path may read before it writes them.
-    pub unset_reads: u16,
+    /// Scratch words and registers that some path may read before it writes them.
+    pub unset_reads: u32,
 }
 
 impl Analysis {
@@ -50,7 +54,7 @@ impl Analysis {
     pub(super) fn new(insns: &[Insn]) -> Self {
         if has_backward_jump(insns) {
             let states = vec![State::ANYTHING; insns.len()];
-            return Self { states, unset_reads: u16::MAX };
+            return Self { states, unset_reads: u32::MAX };
         }
         let mut analysis = Self { states: vec![State::UNREACHED; insns.len()], unset_reads: 0 };
         let mut scratch_max = [0u32; op::MEMWORDS];
@@ -87,10 +91,25 @@ pub(super) fn targets(insn: &Insn, index: usize) -> [Option<usize>; 2] {
     }
 }
 
-fn reads(insn: &Insn) -> u16 {
-    let is_read =
-        matches!(op::class(insn.code), op::LD | op::LDX) && op::mode(insn.code) == op::MEM;
-    if is_read { 1 << insn.k } else { 0 }
+fn reads(insn: &Insn) -> u32 {
+    let Insn { code, k, .. } = *insn;
+    let source = if op::src(code) == op::X { X } else { 0 };
+    match (op::class(code), op::mode(code)) {
+        (op::LD | op::LDX, op::MEM) => 1 << k,
+        (op::LD, op::IND) | (op::STX, _) => X,
+        (op::JMP, _) if op::operation(code) == op::JA => 0,
+        (op::ST, _) => A,
+        (op::ALU | op::JMP, _) => A | source,
+        (op::RET, _) if code == op::RET | op::A => A,
+        (op::MISC, _) => {
+            if code == op::MISC | op::TAX {
+                A
+            } else {
+                X
+            }
+        }
+        _ => 0,
+    }
 }
 
 /// Bytes an absolute load needs, `None` where no packet has so many or none are needed.
@@ -121,6 +140,7 @@ fn step(insn: &Insn, mut state: State, scratch_max: &mut [u32; op::MEMWORDS]) ->
     let word = k as usize % op::MEMWORDS;
     match op::class(code) {
         op::LD => {
+            state.written |= A;
             state.a_max = match op::mode(code) {
                 op::IMM => k,
                 op::MEM => scratch_max[word],
@@ -130,6 +150,7 @@ fn step(insn: &Insn, mut state: State, scratch_max: &mut [u32; op::MEMWORDS]) ->
             }
         }
         op::LDX => {
+            state.written |= X;
             state.x_max = match op::mode(code) {
                 op::IMM => k,
                 op::MEM => scratch_max[word],
@@ -143,8 +164,14 @@ fn step(insn: &Insn, mut state: State, scratch_max: &mut [u32; op::MEMWORDS]) ->
             state.written |= 1 << word;
         }
         op::ALU => state.a_max = arithmetic_max(code, k, &state),
-        op::MISC if code == op::MISC | op::TAX => state.x_max = state.a_max,
-        op::MISC => state.a_max = state.x_max,
+        op::MISC if code == op::MISC | op::TAX => {
+            state.written |= X;
+            state.x_max = state.a_max;
+        }
+        op::MISC => {
+            state.written |= A;
+            state.a_max = state.x_max;
+        }
         _ => (),
     }
     state
@@ -214,7 +241,7 @@ mod tests {
             Insn::stmt(0x60, 3),
             Insn::stmt(0x16, 0),
         ];
-        assert_eq!(Analysis::new(&program).unset_reads, 1 << 3);
+        assert_eq!(Analysis::new(&program).unset_reads, A | 1 << 3);
         let unreachable = [Insn::stmt(0x05, 1), Insn::stmt(0x60, 5), Insn::stmt(0x06, 0)];
         assert_eq!(Analysis::new(&unreachable).unset_reads, 0);
         assert!(!before(&unreachable, 1).reachable);

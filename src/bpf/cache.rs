@@ -1,6 +1,6 @@
 //! Programs that come anew with every packet, as `pcap_offline_filter` gets them.
 
-use super::jit::{self, Upkeep};
+use super::jit::{self, Run};
 use super::{Aux, Insn, check, interpret};
 
 /// Longest program that is compiled.
@@ -8,9 +8,9 @@ const MAX_LEN: usize = 4096;
 
 /// Interpreted runs after which a program is compiled.
 ///
-/// Compiling costs what about 1,000 runs cost (benches/bpf.rs). A program that ends right behind it
-/// has paid in vain, which is at most a sixteenth of its time.
-const RUNS_BEFORE_COMPILING: u32 = 16_000;
+/// Until then our interpreter has saved, against libpcap's, what compiling costs (benches/bpf.rs):
+/// wherever a program ends, it has not been slower.
+const RUNS_BEFORE_COMPILING: u64 = 16_000;
 
 /// Runs a program that the caller owns and may change or free between two runs, without
 /// ancillary data.
@@ -18,27 +18,21 @@ const RUNS_BEFORE_COMPILING: u32 = 16_000;
 /// What a thread runs again and again becomes native code, which compares every instruction that
 /// it executes with the caller's: what runs is always what `insns` say now.
 pub fn run_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> u32 {
-    try_cached(insns, packet, wirelen).unwrap_or_else(|| {
-        jit::compile(insns, insns.len() <= MAX_LEN && check(insns).is_ok());
-        let verdict = jit::run_known_anywhere(insns, packet, wirelen);
-        verdict.unwrap_or_else(|| interpret(insns, packet, wirelen, &Aux::NONE))
-    })
+    match jit::run_slices(insns, packet, wirelen) {
+        Run::Done(verdict) => return verdict,
+        Run::Interpret | Run::Ask => (),
+        Run::Sample => sample(insns),
+    }
+    interpret(insns, packet, wirelen, &Aux::NONE)
 }
 
-/// The part of [`run_cached`] that is sure not to panic: `None` for a program that is ready to be
-/// compiled.
-pub fn try_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> Option<u32> {
-    match jit::upkeep(insns) {
-        Upkeep::None => (),
-        // The longer a program, the longer it takes to compile.
-        Upkeep::Remember => {
-            jit::remember(insns, RUNS_BEFORE_COMPILING + 8 * insns.len().min(MAX_LEN) as u32);
-        }
-        Upkeep::Compile => return None,
+/// Takes note of a program of which a run is looked at; compiles it when it has run often enough.
+#[cold]
+pub fn sample(insns: &[Insn]) {
+    // The longer a program, the longer it takes to compile.
+    if jit::count(insns) >= RUNS_BEFORE_COMPILING + 8 * insns.len().min(MAX_LEN) as u64 {
+        jit::compile(insns, insns.len() <= MAX_LEN && check(insns).is_ok());
     }
-    let verdict = jit::run_known_anywhere(insns, packet, wirelen);
-    // Not available at the end of a thread, nor to a signal handler that came in between.
-    Some(verdict.unwrap_or_else(|| interpret(insns, packet, wirelen, &Aux::NONE)))
 }
 
 /// Whether this thread runs a program as native code.

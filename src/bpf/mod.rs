@@ -25,13 +25,13 @@ mod validate;
 
 pub use crate::sys::burst::Burst;
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
-pub use cache::{is_cached_native, run_cached, try_cached};
+pub use cache::{is_cached_native, run_cached, sample};
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};
 pub use insn::{Insn, code, op};
 pub use interpreter::{Cursor, LOOP_FUEL, interpret, run as interpret_from};
-pub use jit::run_known;
+pub use jit::{Run, run_known};
 pub use kernel::{Inexact, check_kernel};
 pub use program::Program;
 pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

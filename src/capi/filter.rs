@@ -3,9 +3,9 @@
 use super::boundary::guard_or;
 use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
-use crate::bpf::{Aux, Cursor, Insn, Program, interpret_from, run_cached, run_known, try_cached};
+use crate::bpf::{self, Aux, Cursor, Insn, Program, Run, interpret_from};
 use std::ffi::{c_int, c_uchar, c_uint};
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 /// Makes `fp` a program that [`pcap_freecode`] takes, whatever was in it.
 pub(super) unsafe fn empty(fp: *mut bpf_program) {
@@ -68,26 +68,82 @@ pub unsafe extern "C" fn pcap_offline_filter(
     h: *const pcap_pkthdr,
     pkt: *const c_uchar,
 ) -> c_int {
-    if !fp.is_null() && !h.is_null() {
-        // Without a guard, which costs as much as a short filter: this does not panic.
-        // SAFETY: `caplen` bytes and `bf_len` instructions, says the caller.
-        let verdict =
-            unsafe { run_known((*fp).bf_insns, (*fp).bf_len, pkt, (*h).caplen, (*h).len) };
-        if let Some(verdict) = verdict {
-            return verdict as c_int;
+    if fp.is_null() || apart(h.is_null()) || apart(pkt.is_null()) {
+        // SAFETY: as the caller vouches.
+        return unsafe { filter_anything(fp, h, pkt) };
+    }
+    // Without a guard, which costs as much as a short filter: this does not panic.
+    // SAFETY: a program and a header, as many instructions and bytes as they say, says the caller.
+    unsafe {
+        let (len, caplen) = (|| (*fp).bf_len, || (*h).caplen);
+        match bpf::run_known((*fp).bf_insns, len, pkt, caplen, &raw const (*h).len) {
+            Run::Done(verdict) => verdict as c_int,
+            Run::Interpret => interpret_sized(fp, h, pkt),
+            Run::Sample => interpret_sampled(fp, h, pkt),
+            Run::Ask => filter_anything(fp, h, pkt),
         }
     }
-    // SAFETY: as the caller vouches.
-    unsafe { filter_without_shortcut(fp, h, pkt) }
 }
 
-/// Runs a program that is new, or ready to be compiled, or not in the first place to look at. Programs
-/// that do not say how long they are run as `bpf_filter` takes them.
+/// A condition to be tested by itself: two jumps that are never taken cost less than finding out which
+/// of two conditions holds.
+#[inline(always)]
+fn apart(condition: bool) -> bool {
+    if condition {
+        std::hint::black_box(());
+    }
+    condition
+}
+
+/// Interprets a program that says how long it is.
+///
+/// # Safety
+/// As for [`pcap_offline_filter`]; program, header and packet are not NULL.
+#[inline(never)]
+unsafe extern "C" fn interpret_sized(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+) -> c_int {
+    // SAFETY: as many instructions and bytes, says the caller.
+    unsafe {
+        let (Some(first), len) = (NonNull::new((*fp).bf_insns), (*fp).bf_len) else {
+            return 0;
+        };
+        if len == 0 {
+            return filter_anything(fp, h, pkt);
+        }
+        let len = len as isize;
+        let start = Sized { behind: first.offset(len), at: -len, len: &len };
+        let packet = std::slice::from_raw_parts(pkt, (*h).caplen as usize);
+        interpret_from(start, packet, (*h).len, &Aux::NONE) as c_int
+    }
+}
+
+/// The same for a run that is looked at.
+///
+/// # Safety
+/// As for [`interpret_sized`].
+#[cold]
+unsafe extern "C" fn interpret_sampled(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    guard_or((), || bpf::sample(unsafe { insns(&*fp) }));
+    // SAFETY: as the caller vouches.
+    unsafe { interpret_sized(fp, h, pkt) }
+}
+
+/// Runs what may be NULL, or does not say how long it is, which is run as `bpf_filter` takes it; and
+/// all programs where the thread's table is not quickly found.
 ///
 /// # Safety
 /// As for [`pcap_offline_filter`].
+#[cold]
 #[inline(never)]
-unsafe fn filter_without_shortcut(
+unsafe extern "C" fn filter_anything(
     fp: *const bpf_program,
     h: *const pcap_pkthdr,
     pkt: *const c_uchar,
@@ -109,8 +165,7 @@ unsafe fn filter_without_shortcut(
     }
     // SAFETY: as the caller vouches.
     let insns = unsafe { insns(program) };
-    let verdict = try_cached(insns, packet, wirelen);
-    verdict.unwrap_or_else(|| guard_or(0, || run_cached(insns, packet, wirelen))) as c_int
+    guard_or(0, || bpf::run_cached(insns, packet, wirelen)) as c_int
 }
 
 /// # Safety
@@ -163,5 +218,38 @@ impl<'a> Cursor<'a> for Unsized {
     #[inline(always)]
     fn is_before(self, other: Self) -> bool {
         self.0 < other.0
+    }
+}
+
+/// A place in a program of the caller's of known length.
+#[derive(Clone, Copy)]
+struct Sized<'a> {
+    behind: NonNull<Insn>,
+    /// From `behind`: below 0 within the program.
+    at: isize,
+    /// Seldom needed, and an interpreter has few registers: so it is elsewhere.
+    len: &'a isize,
+}
+
+impl<'a> Cursor<'a> for Sized<'a> {
+    #[inline(always)]
+    fn insn(self) -> Option<&'a Insn> {
+        if self.at >= 0 {
+            return None;
+        }
+        // SAFETY: places go forward from the start of the program, but in `jump`, so that this one is
+        // within the program.
+        Some(unsafe { self.behind.offset(self.at).as_ref() })
+    }
+
+    #[inline(always)]
+    fn skip(self, count: usize) -> Self {
+        Self { at: self.at.wrapping_add_unsigned(count), ..self }
+    }
+
+    #[inline(always)]
+    fn jump(self, distance: i32) -> Option<Self> {
+        let at = self.at.checked_add(distance as isize)?;
+        (-*self.len..0).contains(&at).then_some(Self { at, ..self })
     }
 }

@@ -10,12 +10,13 @@ mod code_buffer;
 mod guarded;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod thread_table;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
 pub(super) use burst::BurstCode;
-pub use guarded::run_known;
-pub(super) use guarded::{Upkeep, compile, is_native, remember, run_known_anywhere, upkeep};
+pub use guarded::{Run, run_known};
+pub(super) use guarded::{compile, count, is_native, run_slices};
 
 use super::analysis::Analysis;
 use super::{Aux, Insn};

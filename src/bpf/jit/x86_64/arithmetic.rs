@@ -68,6 +68,6 @@ impl Assembler {
 
     /// The processor takes shift counts modulo 32.
     fn clear_unless_x_below_32(&mut self) {
-        dynasm!(self.ops ; .arch x64 ; cmp r8d, 32 ; sbb edx, edx ; and eax, edx);
+        dynasm!(self.ops ; .arch x64 ; cmp r8d, 32 ; sbb r10d, r10d ; and eax, r10d);
     }
 }

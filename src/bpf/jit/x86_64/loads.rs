@@ -49,9 +49,9 @@ impl Assembler {
         let highest = u64::from(state.x_max) + u64::from(k) + u64::from(size);
         if highest <= i32::MAX as u64 {
             let end = (k + size) as i32;
-            dynasm!(self.ops ; .arch x64 ; lea edx, [r8 + end]);
+            dynasm!(self.ops ; .arch x64 ; lea eax, [r8 + end]);
             self.keep_together(8);
-            dynasm!(self.ops ; .arch x64 ; cmp edx, esi ; ja =>fail);
+            dynasm!(self.ops ; .arch x64 ; cmp eax, esi ; ja =>fail);
             return self.load(index, insn.code, Address::Index(k as i32));
         }
         // 64-bit sums: what wraps round at 2^32 is beyond any packet.
@@ -59,8 +59,8 @@ impl Assembler {
             ; .arch x64
             ; mov r10d, k as i32
             ; add r10, r8
-            ; lea rdx, [r10 + size as i32]
-            ; cmp rdx, rsi
+            ; lea rax, [r10 + size as i32]
+            ; cmp rax, rsi
             ; ja =>fail
         );
         self.load(index, insn.code, Address::Computed);

@@ -7,9 +7,11 @@
 //! | rdi, rsi | packet, bytes present                        |
 //! | eax, r8d | accumulator, index register; zero-extended   |
 //! | r9d      | bytes on the wire, where the program asks    |
-//! | r11      | ancillary data, or the program to compare with |
-//! | xmm0     | bytes of the program that are as they were (`guard.rs`) |
+//! | r11      | ancillary data                               |
 //! | rcx, rdx, r10 | free                                    |
+//!
+//! Where code compares itself with a program (`guard.rs`), rcx or r11 holds that program, r9 its slot,
+//! rdx where the bytes on the wire are said, xmm0 what is as it was.
 //!
 //! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
 //! how many are left, in r13 the packet's bit, in r14 the bits of those accepted.
@@ -27,7 +29,7 @@ mod registers;
 use super::Form;
 use super::byte_order::{Order, orders};
 use super::lanes::Plan;
-use crate::bpf::analysis::{Analysis, State, bytes_needed, targets};
+use crate::bpf::analysis::{A, Analysis, State, X, bytes_needed, targets};
 use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
@@ -96,15 +98,17 @@ impl Assembler {
     fn finish(mut self, insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
         self.prologue(insns, analysis);
         let usual = usual_length(insns, analysis);
+        let short = self.ops.new_dynamic_label();
         if let Some(bytes) = usual {
-            let long_enough = self.ops.new_dynamic_label();
             self.keep_together(12);
-            dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jae =>long_enough);
-            self.body(insns, analysis, 0);
-            dynasm!(self.ops ; .arch x64 ; =>long_enough);
-            self.label_targets(insns);
+            dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jb =>short);
         }
         self.body(insns, analysis, usual.unwrap_or(0));
+        if usual.is_some() {
+            dynasm!(self.ops ; .arch x64 ; =>short);
+            self.label_targets(insns);
+            self.body(insns, analysis, 0);
+        }
         self.epilogue();
         self.ops.finalize().ok()
     }
@@ -161,7 +165,12 @@ impl Assembler {
             Form::Burst => self.begin_burst(),
         }
         let ops = &mut self.ops;
-        dynasm!(ops ; .arch x64 ; xor eax, eax ; xor r8d, r8d);
+        if analysis.unset_reads & A != 0 {
+            dynasm!(ops ; .arch x64 ; xor eax, eax);
+        }
+        if analysis.unset_reads & X != 0 {
+            dynasm!(ops ; .arch x64 ; xor r8d, r8d);
+        }
         let asks = |wanted: fn(&Insn) -> bool| insns.iter().any(wanted);
         if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
             match self.form {
@@ -250,6 +259,10 @@ impl Assembler {
         match op::class(code) {
             op::LD => match op::mode(code) {
                 op::IMM => self.set_accumulator(k),
+                op::LEN if self.form == Form::Guarded => {
+                    self.find_wirelen();
+                    dynasm!(self.ops ; .arch x64 ; mov eax, [rdx]);
+                }
                 op::LEN => dynasm!(ops ; .arch x64 ; mov eax, r9d),
                 op::MEM => dynasm!(ops ; .arch x64 ; mov eax, [rsp + scratch(k)]),
                 op::IND => self.load_indirect(index, insn, state),
@@ -258,6 +271,10 @@ impl Assembler {
             },
             op::LDX => match op::mode(code) {
                 op::IMM => dynasm!(ops ; .arch x64 ; mov r8d, k as i32),
+                op::LEN if self.form == Form::Guarded => {
+                    self.find_wirelen();
+                    dynasm!(self.ops ; .arch x64 ; mov r8d, [rdx]);
+                }
                 op::LEN => dynasm!(ops ; .arch x64 ; mov r8d, r9d),
                 op::MEM => dynasm!(ops ; .arch x64 ; mov r8d, [rsp + scratch(k)]),
                 _ => self.load_header_length(insn, state),
