@@ -39,7 +39,7 @@ impl GuardedCode {
 
 thread_local! {
     /// The code that the thread's table refers to, slot by slot.
-    static CODE: RefCell<Owned> = const { RefCell::new(Owned([const { None }; Table::SLOTS])) };
+    static CODE: RefCell<Owned> = const { RefCell::new(Owned([const { [const { None }; 2] }; Table::PAIRS])) };
 
     /// Programs that are interpreted, as far as [`Run::Sample`] came across them.
     static CANDIDATES: [Cell<Candidate>; CANDIDATE_COUNT] =
@@ -56,11 +56,13 @@ struct Candidate {
     samples: i32,
 }
 
-struct Owned([Option<GuardedCode>; Table::SLOTS]);
+struct Owned([Pair; Table::PAIRS]);
+
+type Pair = [Option<GuardedCode>; 2];
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        far_table().slots.iter().for_each(|slot| slot.key.set(EMPTY));
+        far_table().pairs.iter().flatten().for_each(|slot| slot.key.set(EMPTY));
     }
 }
 
@@ -91,17 +93,17 @@ pub unsafe fn run_known(
     wirelen: *const u32,
 ) -> Run {
     let Some(table) = near_table() else { return Run::Ask };
-    let [mut slot, second] = table.places(insns.addr());
-    if slot.key.get() != insns.addr() {
-        if second.key.get() != insns.addr() {
-            return count_interpreted(table);
+    let [first, second] = &table.pairs[Table::pair(insns.addr())];
+    // SAFETY: as the caller vouches, and the program has the slot.
+    unsafe {
+        if first.key.get() == insns.addr() {
+            Run::Done(run_slot(packet, present() as usize, wirelen, insns, len(), first))
+        } else if second.key.get() == insns.addr() {
+            Run::Done(run_second(packet, present() as usize, wirelen, insns, len(), second))
+        } else {
+            count_interpreted(table)
         }
-        // A jump, not a selection, which would delay those in the first slot.
-        std::hint::black_box(());
-        slot = second;
     }
-    // SAFETY: as the caller vouches, and the program has this slot.
-    unsafe { run_slot(slot, (insns, len()), packet, present(), wirelen) }
 }
 
 /// As [`run_known`], wherever the table and the program in it are.
@@ -109,12 +111,12 @@ pub(in crate::bpf) fn run_slices(insns: &[Insn], packet: &[u8], wirelen: u32) ->
     let (len, present) = (u32::try_from(insns.len()), u32::try_from(packet.len()));
     let (Ok(len @ 1..), Ok(present)) = (len, present) else { return Run::Interpret };
     let table = far_table();
-    let mut places = table.places(insns.as_ptr().addr()).into_iter();
-    match places.find(|slot| slot.key.get() == insns.as_ptr().addr()) {
+    let mut pair = table.pairs[Table::pair(insns.as_ptr().addr())].iter();
+    match pair.find(|slot| slot.key.get() == insns.as_ptr().addr()) {
         // SAFETY: slices, and the program has this slot.
-        Some(slot) => unsafe {
-            run_slot(slot, (insns.as_ptr(), len), packet.as_ptr(), present, &wirelen)
-        },
+        Some(slot) => Run::Done(unsafe {
+            run_slot(packet.as_ptr(), present as usize, &wirelen, insns.as_ptr(), len, slot)
+        }),
         None => count_interpreted(table),
     }
 }
@@ -123,12 +125,13 @@ pub(in crate::bpf) fn run_slices(insns: &[Insn], packet: &[u8], wirelen: u32) ->
 /// The program has this slot; otherwise as for [`run_known`].
 #[inline(always)]
 unsafe fn run_slot(
-    slot: &Slot,
-    (insns, len): (*const Insn, u32),
     packet: *const u8,
-    present: u32,
+    present: usize,
     wirelen: *const u32,
-) -> Run {
+    insns: *const Insn,
+    len: u32,
+    slot: &Slot,
+) -> u32 {
     // Generated code makes the program the slot's again, so that calling it can be the last thing that
     // the caller does.
     slot.key.set(RUNNING);
@@ -137,10 +140,24 @@ unsafe fn run_slot(
     // code there meanwhile, that notices. Generated code was made by `assemble`, and is not freed while
     // the slot is `RUNNING`; it is leaf code that reads `present` bytes of the packet and `len`
     // instructions, and writes to its red zone and to the slot's key only.
-    Run::Done(unsafe {
+    unsafe {
         let entry = slot.entry.get().unwrap_unchecked();
-        entry(packet, present as usize, wirelen, insns, len, slot)
-    })
+        entry(packet, present, wirelen, insns, len, slot)
+    }
+}
+
+/// [`run_slot`], out of the way of programs in the first slot.
+#[inline(never)]
+unsafe extern "C" fn run_second(
+    packet: *const u8,
+    present: usize,
+    wirelen: *const u32,
+    insns: *const Insn,
+    len: u32,
+    slot: &Slot,
+) -> u32 {
+    // SAFETY: as the caller vouches.
+    unsafe { run_slot(packet, present, wirelen, insns, len, slot) }
 }
 
 /// Which programs run often is found by looking at a few runs.
@@ -177,7 +194,7 @@ pub(in crate::bpf) fn is_native(insns: &[Insn]) -> bool {
     let holds = |(slot, code): (&Slot, &Option<GuardedCode>)| {
         slot.key.get() == address && code.as_ref().is_some_and(|code| code.len == insns.len())
     };
-    CODE.with_borrow(|code| table.slots.iter().zip(&code.0).any(holds))
+    CODE.with_borrow(|code| table.pairs.iter().flatten().zip(code.0.iter().flatten()).any(holds))
 }
 
 /// Counts a run that was interpreted, of those that are counted; about how many runs of this program
@@ -228,28 +245,28 @@ pub(in crate::bpf) fn compile(insns: &[Insn], is_valid: bool) {
 /// when the slot is empty.
 fn install(insns: &[Insn], compiled: GuardedCode) {
     let address = insns.as_ptr().addr();
-    let put = |table: &Table, code: &mut [Option<GuardedCode>; Table::SLOTS]| {
-        let (first, places) = (Table::first(address), table.places(address));
-        if places.iter().any(|slot| slot.key.get() == RUNNING) {
+    let put = |[first, second]: &[Slot; 2], code: &mut Pair| {
+        if [first, second].into_iter().any(|slot| slot.key.get() == RUNNING) {
             return;
         }
-        let moves = ![EMPTY, address].contains(&places[0].key.get());
-        if moves || places[1].key.get() == address {
-            places[1].key.set(EMPTY);
+        let moves = ![EMPTY, address].contains(&first.key.get());
+        if moves || second.key.get() == address {
+            second.key.set(EMPTY);
         }
         if moves {
-            let moved = places[0].key.replace(EMPTY);
-            code.swap(first, first ^ 1);
-            places[1].put(places[0].entry.get(), moved);
+            let moved = first.key.replace(EMPTY);
+            code.swap(0, 1);
+            second.put(first.entry.get(), moved);
         }
-        places[0].key.set(EMPTY);
+        first.key.set(EMPTY);
         compiler_fence(Ordering::SeqCst);
-        places[0].put(Some(compiled.entry()), address);
-        code[first] = Some(compiled);
+        first.put(Some(compiled.entry()), address);
+        code[0] = Some(compiled);
     };
     let _ = CODE.try_with(|code| {
         if let Ok(mut code) = code.try_borrow_mut() {
-            put(far_table(), &mut code.0);
+            let pair = Table::pair(address);
+            put(&far_table().pairs[pair], &mut code.0[pair]);
         }
     });
 }

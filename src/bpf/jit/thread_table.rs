@@ -20,8 +20,8 @@ pub(super) const RUNNING: usize = 2;
 /// cheap and always possible.
 #[repr(C)]
 pub(super) struct Table {
-    /// In pairs: a program may be in either slot of one pair.
-    pub slots: [Slot; Table::SLOTS],
+    /// A program may be in either slot of one pair; the first is looked at first.
+    pub pairs: [[Slot; 2]; Table::PAIRS],
     /// Interpreted runs, modulo [`RUNS_A_SAMPLE`].
     pub interpreted: Cell<u8>,
 }
@@ -44,19 +44,14 @@ impl Slot {
 }
 
 impl Table {
-    pub const SLOTS: usize = 16;
+    pub const PAIRS: usize = 8;
 
-    /// The index of the slot in which to look first; the second one differs in the last bit.
+    /// The index of the pair in which a program may be. What a pair takes is what consecutive ones
+    /// differ by, so that finding it is one operation.
     #[inline(always)]
-    pub fn first(address: usize) -> usize {
-        address / 32 % Self::SLOTS
-    }
-
-    /// The slots in which a program may be, in the order to look.
-    #[inline(always)]
-    pub fn places(&self, address: usize) -> [&Slot; 2] {
-        let first = Self::first(address);
-        [&self.slots[first], &self.slots[first ^ 1]]
+    pub fn pair(address: usize) -> usize {
+        const { assert!(size_of::<[Slot; 2]>() == 32) };
+        address / 32 % Self::PAIRS
     }
 }
 
@@ -88,7 +83,7 @@ mod imp {
         ".zero {size} - 16 * {slots}",
         ".popsection",
         size = const size_of::<Table>(),
-        slots = const Table::SLOTS,
+        slots = const 2 * Table::PAIRS,
         empty = const super::EMPTY,
         options(att_syntax),
     );
@@ -191,10 +186,10 @@ mod imp {
     pub fn far_table() -> &'static Table {
         thread_local! {
             static TABLE: Table = const {
-                let slots = [const {
-                    Slot { key: Cell::new(super::EMPTY), entry: Cell::new(None) }
-                }; Table::SLOTS];
-                Table { slots, interpreted: Cell::new(0) }
+                let pairs = [const {
+                    [const { Slot { key: Cell::new(super::EMPTY), entry: Cell::new(None) } }; 2]
+                }; Table::PAIRS];
+                Table { pairs, interpreted: Cell::new(0) }
             };
         }
         // SAFETY: it has no destructor, lives as long as the thread, and no reference leaves the
