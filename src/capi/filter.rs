@@ -5,7 +5,7 @@ use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
 use crate::bpf::{self, Aux, Cursor, Insn, Program, Run, interpret_from};
 use std::ffi::{c_int, c_uchar, c_uint};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
 /// Makes `fp` a program that [`pcap_freecode`] takes, whatever was in it.
 pub(super) unsafe fn empty(fp: *mut bpf_program) {
@@ -107,16 +107,13 @@ unsafe extern "C" fn interpret_sized(
 ) -> c_int {
     // SAFETY: as many instructions and bytes, says the caller.
     unsafe {
-        let (Some(first), len) = (NonNull::new((*fp).bf_insns), (*fp).bf_len) else {
-            return 0;
-        };
-        if len == 0 {
+        let (first, len) = ((*fp).bf_insns.cast_const(), (*fp).bf_len);
+        if first.is_null() || apart(len == 0) {
             return filter_anything(fp, h, pkt);
         }
-        let len = len as isize;
-        let start = Sized { behind: first.offset(len), at: -len, len: &len };
+        let insns = std::slice::from_raw_parts(first, len as usize);
         let packet = std::slice::from_raw_parts(pkt, (*h).caplen as usize);
-        interpret_from(start, packet, (*h).len, &Aux::NONE) as c_int
+        interpret_from(insns, packet, (*h).len, &Aux::NONE) as c_int
     }
 }
 
@@ -218,38 +215,5 @@ impl<'a> Cursor<'a> for Unsized {
     #[inline(always)]
     fn is_before(self, other: Self) -> bool {
         self.0 < other.0
-    }
-}
-
-/// A place in a program of the caller's of known length.
-#[derive(Clone, Copy)]
-struct Sized<'a> {
-    behind: NonNull<Insn>,
-    /// From `behind`: below 0 within the program.
-    at: isize,
-    /// Seldom needed, and an interpreter has few registers: so it is elsewhere.
-    len: &'a isize,
-}
-
-impl<'a> Cursor<'a> for Sized<'a> {
-    #[inline(always)]
-    fn insn(self) -> Option<&'a Insn> {
-        if self.at >= 0 {
-            return None;
-        }
-        // SAFETY: places go forward from the start of the program, but in `jump`, so that this one is
-        // within the program.
-        Some(unsafe { self.behind.offset(self.at).as_ref() })
-    }
-
-    #[inline(always)]
-    fn skip(self, count: usize) -> Self {
-        Self { at: self.at.wrapping_add_unsigned(count), ..self }
-    }
-
-    #[inline(always)]
-    fn jump(self, distance: i32) -> Option<Self> {
-        let at = self.at.checked_add(distance as isize)?;
-        (-*self.len..0).contains(&at).then_some(Self { at, ..self })
     }
 }
