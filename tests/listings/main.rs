@@ -1,7 +1,6 @@
 //! Optimized listings against the system's libpcap, over every link-layer type: each primitive
 //! alone and negated, filters that people write, pairs and triples of primitives, lists. Each must
-//! be libpcap's listing or strictly shorter; `reference` says where libpcap's is no reference,
-//! `open.txt` has the filters that are still to be mended.
+//! be libpcap's listing or strictly shorter; `reference` says where libpcap's is no reference.
 //!
 //! `OXPCAP_LISTINGS=N` tries N times as many pairs, triples and lists, and finds more of those.
 
@@ -36,10 +35,6 @@ enum Class {
     Longer,
 }
 
-/// Link type and text of filters whose listing is another one or one instruction longer: several
-/// relations on the same value, in an order that libpcap's first passes bring side by side.
-const OPEN: &str = include_str!("open.txt");
-
 struct Listings {
     oracle: Oracle,
     names: Table,
@@ -51,8 +46,7 @@ impl Listings {
     fn compare(&mut self, (name, dlt): (&str, i32), kind: &'static str, words: &Words) -> Class {
         let (class, listings) = self.classify(dlt, words);
         *self.counts.entry((kind, class)).or_default() += 1;
-        let open = OPEN.lines().any(|line| line.split_once('\t') == Some((name, &words.text)));
-        if class >= Class::Other && !open {
+        if class >= Class::Other {
             let [own, theirs] = listings.map(|listing| show(&listing).join("\n"));
             let text = &words.text;
             self.bad.push(format!("{class:?}: {name} {text:?}\n{own}\nlibpcap's\n{theirs}"));
@@ -70,7 +64,7 @@ impl Listings {
         let class = match own.len().cmp(&theirs.len()) {
             Ordering::Less => Class::Shorter,
             Ordering::Equal if show(&own) == show(&theirs) => Class::Same,
-            _ if reference::is_none(&words.text, dlt) => Class::Excused,
+            _ if reference::is_none(&words.text, dlt, [&own, &theirs]) => Class::Excused,
             _ if self.is_wrong(dlt, words, &own, &theirs) => Class::Excused,
             Ordering::Equal => Class::Other,
             Ordering::Greater => Class::Longer,

@@ -1,15 +1,17 @@
 //! Common tails: blocks that do the same become one.
 
-use super::flow::Flow;
-use super::values::hash;
-use crate::bpf::Insn;
+use super::flow::{A, Flow, Regs, defines, term_uses, uses};
+use super::values::{ACC, Values, hash};
+use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
+use crate::filter::cond::{Compare, SetId};
 
-/// Sends every edge to the first of all equal blocks. Blocks are compared successors first, so
-/// one sweep finds every equality.
-pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow) -> bool {
+/// Sends every edge to the first of all equal blocks, which is noted in `first_equal`. Blocks are
+/// compared successors first, so one sweep finds every equality.
+pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow, first_equal: &mut Vec<BlockId>) -> bool {
     let mut table: Vec<u32> = vec![u32::MAX; (flow.post.len() * 2).next_power_of_two()];
-    let mut first_equal: Vec<BlockId> = (0..cfg.blocks.len() as u32).map(BlockId).collect();
+    first_equal.clear();
+    first_equal.extend((0..cfg.blocks.len() as u32).map(BlockId));
     let mask = table.len() - 1;
     let mut changed = false;
     for &id in &flow.post {
@@ -35,6 +37,103 @@ pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow) -> bool {
     changed
 }
 
+/// Drops blocks that test a value which is in the accumulator already, where another block, which
+/// loads that value, asks the same and goes on to the same blocks: it is there anyway, so going
+/// there makes the program shorter. Whoever comes that way has loaded the value before, so no
+/// packet is too short for it. Libpcap does so where the value is masked, since it never removes
+/// loads of masked values.
+///
+/// `values` are as before equal blocks became one (`first_equal`), where the same test of several
+/// values may have become one block.
+pub(super) fn share_tests(
+    cfg: &mut Cfg,
+    flow: &Flow,
+    values: &Values,
+    first_equal: &[BlockId],
+) -> bool {
+    if !some_tests_agree(cfg, flow) {
+        return false;
+    }
+    let mut one_value = vec![true; cfg.blocks.len()];
+    for &id in &flow.post {
+        let first = first_equal[id.index()];
+        one_value[first.index()] &= first == id;
+    }
+    let inherits = |id: BlockId| {
+        let (read, written) = registers(cfg, id);
+        one_value[id.index()] && read & A != 0 && written & !A == 0
+    };
+    let is_test = |id: &BlockId| {
+        first_equal[id.index()] == *id && matches!(cfg.block(*id).term, Term::If { .. })
+    };
+    let (heirs, others): (Vec<_>, Vec<_>) =
+        flow.post.iter().copied().filter(is_test).partition(|&id| inherits(id));
+    let key = |id: BlockId| hash_term(cfg, id) ^ hash(5, values.at_exit(id, ACC), 0);
+    let loads = others.into_iter().filter(|&id| registers(cfg, id) == (0, A));
+    let mut heads: Vec<(u32, BlockId)> = loads.map(|id| (key(id), id)).collect();
+    heads.sort_by_key(|&(key, _)| key);
+    let head_of = |id: BlockId| {
+        let from = heads.partition_point(|&(other, _)| other < key(id));
+        let alike = heads[from..].iter().take_while(|(other, _)| *other == key(id));
+        alike.map(|&(_, other)| other).find(|&other| {
+            cfg.block(other).term == cfg.block(id).term
+                && values.at_exit(other, ACC) == values.at_exit(id, ACC)
+        })
+    };
+    let mut target: Vec<BlockId> = Vec::new();
+    for id in heirs {
+        if let Some(head) = head_of(id) {
+            if target.is_empty() {
+                target.extend((0..cfg.blocks.len() as u32).map(BlockId));
+            }
+            target[id.index()] = head;
+        }
+    }
+    if target.is_empty() {
+        return false;
+    }
+    for &id in &flow.post {
+        redirect(&mut cfg.blocks[id.index()].term, |to| target[to.index()]);
+    }
+    true
+}
+
+/// A quick look, for most filters have nothing to share: whether some block that begins with a load
+/// (probably) ends as one that does not.
+fn some_tests_agree(cfg: &Cfg, flow: &Flow) -> bool {
+    const FEW: usize = 16;
+    let end = |id: BlockId| match cfg.block(id).term {
+        Term::If { test: TestOp::Compare(Compare { k, .. }) | TestOp::In(SetId(k)), jt, jf } => {
+            Some(k ^ jt.0 << 8 ^ jf.0 << 20)
+        }
+        _ => None,
+    };
+    let loads =
+        |id: BlockId| cfg.insns_of(id).first().is_some_and(|insn| op::class(insn.code) == op::LD);
+    let (mut ends, mut count) = ([0; FEW], 0);
+    for &id in flow.post.iter().filter(|&&id| !loads(id)) {
+        let Some(end) = end(id) else { continue };
+        if count == FEW {
+            return true;
+        }
+        ends[count] = end;
+        count += 1;
+    }
+    let agrees =
+        |&id: &BlockId| loads(id) && end(id).is_some_and(|end| ends[..count].contains(&end));
+    count > 0 && flow.post.iter().any(agrees)
+}
+
+/// Registers that a block reads before it writes them, and those that it writes.
+fn registers(cfg: &Cfg, id: BlockId) -> (Regs, Regs) {
+    let (mut exposed, mut written) = (0, 0);
+    for insn in cfg.insns_of(id) {
+        exposed |= uses(insn) & !written;
+        written |= defines(insn);
+    }
+    (exposed | (term_uses(&cfg.block(id).term) & !written), written)
+}
+
 /// Maps the successors of a block.
 pub(super) fn redirect(term: &mut Term, to: impl Fn(BlockId) -> BlockId) {
     match term {
@@ -52,13 +151,17 @@ fn equal(cfg: &Cfg, a: BlockId, b: BlockId) -> bool {
 }
 
 fn hash_block(cfg: &Cfg, id: BlockId) -> u32 {
-    let seed = match cfg.block(id).term {
+    let seed = hash_term(cfg, id);
+    cfg.insns_of(id).iter().fold(seed, |sum, Insn { code, k, .. }| hash(*code, *k, sum))
+}
+
+fn hash_term(cfg: &Cfg, id: BlockId) -> u32 {
+    match cfg.block(id).term {
         Term::Ret(k) => hash(1, k, 0),
         Term::Goto(to) => hash(2, to.0, 0),
         Term::If { test, jt, jf } => match test {
             TestOp::Compare(compare) => hash(compare.code, compare.k, hash(3, jt.0, jf.0)),
             TestOp::In(set) => hash(4, set.0, hash(3, jt.0, jf.0)),
         },
-    };
-    cfg.insns_of(id).iter().fold(seed, |sum, Insn { code, k, .. }| hash(*code, *k, sum))
+    }
 }

@@ -239,11 +239,22 @@ impl State<'_> {
         }
     }
 
+    fn intern(&mut self, cfg: &mut Cfg, first_equal: &mut Vec<BlockId>) {
+        self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow, first_equal));
+    }
+
     /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
     /// keeps both.
     fn tails(&mut self, cfg: &mut Cfg, loads: Loads) {
+        let mut equal = Vec::new();
+        self.intern(cfg, &mut equal);
+        let shared = self
+            .pass(cfg, "share", |cfg, flow, values| intern::share_tests(cfg, flow, values, &equal));
+        if shared {
+            self.flow.update(cfg);
+            self.intern(cfg, &mut equal);
+        }
         loop {
-            self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow));
             if !self.pass(cfg, "drop tests", |cfg, flow, _| gotos::drop_tests(cfg, flow)) {
                 break;
             }
@@ -253,6 +264,7 @@ impl State<'_> {
             self.flow.update(cfg);
             self.pass(cfg, "join", gotos_pass);
             self.flow.update(cfg);
+            self.intern(cfg, &mut equal);
         }
         // A verdict that does not depend on the packet needs no loads.
         let mut end = cfg.root;
