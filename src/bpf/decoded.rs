@@ -1,81 +1,67 @@
 //! Programs decoded once for a fast interpreter.
 //!
-//! Every instruction becomes an operation that knows its successors by reference, so that going on
-//! is one load, without a position to compute and to check. Common runs of instructions (a load
-//! and a conditional jump, a header length with what it is for) become one operation; those who
-//! jump into a run find its instructions as operations, too. What is not common is left to the
-//! interpreter for instructions as they are, from there on.
+//! Every instruction becomes an operation that knows the function which does it and its successors,
+//! by reference: going on is two loads and a jump, without a position to compute and to check (for
+//! how the functions call each other see [`interpreter`](super::interpreter)). Common runs of
+//! instructions become one operation: a header length, a load, a mask and a test, or any part of
+//! this. Those who jump into a run find its instructions as operations, too. What is not common is
+//! left to the interpreter for instructions as they are, from there on.
 
-use super::interpreter::{byte, continue_from, half, header_len, indexed, word};
-use super::{Aux, Insn, InvalidProgram, aux, check, op};
-use std::hint::black_box;
+use super::code::*;
+use super::interpreter::{
+    WINDOW, byte, continue_from, half, header_len, indexed, keep_apart, word,
+};
+use super::{Aux, Insn, InvalidProgram, aux, check, interpret};
 use std::sync::Arc;
 
-/// Longest program that is decoded; longer ones run as they are.
-const MAX_LEN: usize = 4096;
+/// Longest program that is decoded; longer ones run as they are. It bounds the stack in builds where
+/// calls are no jumps.
+const MAX_LEN: usize = WINDOW;
 
 /// A decoded program. Made of strictly valid programs only.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    first: Next,
+    first: Arc<Op>,
     /// For each instruction its operation, to be freed in this order: the other way round the
     /// first would free the second, this the third and so on, recursively.
-    _all: Box<[Next]>,
+    _all: Box<[Arc<Op>]>,
 }
 
-type Next = Arc<Op>;
-
-/// Fields of an operation without a test.
+/// One instruction, or a run of them.
 #[derive(Debug)]
-struct Step {
-    k: u32,
-    next: Next,
-}
-
-/// Fields of an operation that ends with a test.
-#[derive(Debug)]
-struct Test {
-    /// Offset of the load at a constant offset before a mask, or of the indirect load behind a
-    /// header length.
-    offset: u16,
-    /// Offset of any other load; the mask; the first of two constants.
-    k: u32,
-    /// What the test compares with.
-    c: u32,
+struct Op {
+    operation: Operation,
+    operands: Operands,
+    /// The next operation, or the one behind a test that is true.
     taken: Next,
+    /// The one behind a test that is not.
     not_taken: Next,
 }
 
-#[derive(Debug)]
-enum Op {
-    RetK(u32),
-    LdWAbs(Step),
-    LdHAbs(Step),
-    LdBAbs(Step),
-    LdWInd(Step),
-    LdHInd(Step),
-    LdBInd(Step),
-    LdxImm(Step),
-    LdxMsh(Step),
-    AndK(Step),
-    JeqK(Test),
-    /// Equal to one of two.
-    JeqEitherK(Test),
-    JgtK(Test),
-    JgeK(Test),
-    JsetK(Test),
-    LdWAbsJeqK(Test),
-    LdHAbsJeqK(Test),
-    LdBAbsJeqK(Test),
-    LdHAbsJsetK(Test),
-    LdHIndJeqK(Test),
-    LdHIndJgeK(Test),
-    AndKJeqK(Test),
-    LdWAbsAndKJeqK(Test),
-    LdxMshLdHIndJeqK(Test),
-    LdxMshLdBIndJsetK(Test),
-    /// The other interpreter goes on at this instruction.
-    Other(usize),
+/// `None` where there is none: behind a return.
+type Next = Option<Arc<Op>>;
+
+#[derive(Debug, Default)]
+struct Operands {
+    /// Where the header length lies; also whatever an instruction by itself has.
+    k: u32,
+    /// Offset of the load.
+    offset: u32,
+    mask: u32,
+    /// What the test compares with.
+    c: u32,
+    /// What it compares with next.
+    or: u32,
+}
+
+/// Does an operation with this accumulator and index register, and all that come after it.
+type Operation = fn(&Op, u32, u32, &[u8], &Run<'_>) -> u32;
+
+/// What is the same for all operations of a run.
+struct Run<'r> {
+    insns: &'r [Insn],
+    wirelen: u32,
+    aux: &'r Aux,
 }
 
 impl Decoded {
@@ -83,10 +69,10 @@ impl Decoded {
     pub(super) fn new(insns: &[Insn]) -> Result<Self, InvalidProgram> {
         check(insns)?;
         if insns.len() > MAX_LEN {
-            return Ok(Self { first: Arc::new(Op::Other(0)), _all: Box::default() });
+            return Ok(Self { first: alone(as_it_is, 0, None), _all: Box::default() });
         }
         // From the end, so that successors are there.
-        let mut ops: Vec<Next> = Vec::with_capacity(insns.len());
+        let mut ops: Vec<Arc<Op>> = Vec::with_capacity(insns.len());
         for pc in (0..insns.len()).rev() {
             let op = decode(&insns[pc..], pc, &ops);
             ops.push(op);
@@ -95,177 +81,253 @@ impl Decoded {
         Ok(Self { first: ops[0].clone(), _all: ops.into() })
     }
 
-    /// Runs the program, which was made from `insns`: see [`interpret`](super::interpret).
-    #[inline(never)]
+    /// Runs the program, which was made from `insns`: see [`interpret`].
+    #[inline(always)]
     pub(super) fn run(&self, insns: &[Insn], packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        let (mut a, mut x) = (0u32, 0u32);
-        let mut op: &Op = &self.first;
-        macro_rules! or_reject {
-            ($value:expr) => {
-                match $value {
-                    Some(value) => value,
-                    None => return 0,
-                }
-            };
-        }
-        macro_rules! load {
-            ($load:ident, $offset:expr) => {
-                or_reject!($load(packet, $offset as usize))
-            };
-        }
-        macro_rules! load_at_x {
-            ($load:ident, $k:expr) => {
-                load!($load, or_reject!(indexed(x, $k)))
-            };
-        }
-        // A real branch: see `interpreter::choose`.
-        macro_rules! test {
-            ($test:ident, $taken:expr) => {
-                op = if $taken {
-                    &$test.taken
-                } else {
-                    black_box(());
-                    &$test.not_taken
-                }
-            };
-        }
-        macro_rules! load_and_test {
-            ($test:ident, $value:expr, $condition:expr) => {{
-                a = $value;
-                test!($test, $condition(a, $test.c));
-            }};
-        }
-        let equal = |a, c| a == c;
-        let at_least = |a, c| a >= c;
-        let any = |a, c| a & c != 0;
-        loop {
-            match op {
-                Op::RetK(k) => return *k,
-                Op::LdWAbs(s) => (a, op) = (load!(word, s.k), &s.next),
-                Op::LdHAbs(s) => (a, op) = (load!(half, s.k), &s.next),
-                Op::LdBAbs(s) => (a, op) = (load!(byte, s.k), &s.next),
-                Op::LdWInd(s) => (a, op) = (load_at_x!(word, s.k), &s.next),
-                Op::LdHInd(s) => (a, op) = (load_at_x!(half, s.k), &s.next),
-                Op::LdBInd(s) => (a, op) = (load_at_x!(byte, s.k), &s.next),
-                Op::LdxImm(s) => (x, op) = (s.k, &s.next),
-                Op::LdxMsh(s) => (x, op) = (header_len(load!(byte, s.k)), &s.next),
-                Op::AndK(s) => (a, op) = (a & s.k, &s.next),
-                Op::JeqK(t) => test!(t, a == t.c),
-                Op::JeqEitherK(t) => test!(t, a == t.k || a == t.c),
-                Op::JgtK(t) => test!(t, a > t.c),
-                Op::JgeK(t) => test!(t, a >= t.c),
-                Op::JsetK(t) => test!(t, a & t.c != 0),
-                Op::LdWAbsJeqK(t) => load_and_test!(t, load!(word, t.k), equal),
-                Op::LdHAbsJeqK(t) => load_and_test!(t, load!(half, t.k), equal),
-                Op::LdBAbsJeqK(t) => load_and_test!(t, load!(byte, t.k), equal),
-                Op::LdHAbsJsetK(t) => load_and_test!(t, load!(half, t.k), any),
-                Op::LdHIndJeqK(t) => load_and_test!(t, load_at_x!(half, t.k), equal),
-                Op::LdHIndJgeK(t) => load_and_test!(t, load_at_x!(half, t.k), at_least),
-                Op::AndKJeqK(t) => load_and_test!(t, a & t.k, equal),
-                Op::LdWAbsAndKJeqK(t) => load_and_test!(t, load!(word, t.offset) & t.k, equal),
-                Op::LdxMshLdHIndJeqK(t) => {
-                    x = header_len(load!(byte, t.k));
-                    load_and_test!(t, load!(half, x + u32::from(t.offset)), equal);
-                }
-                Op::LdxMshLdBIndJsetK(t) => {
-                    x = header_len(load!(byte, t.k));
-                    load_and_test!(t, load!(byte, x + u32::from(t.offset)), any);
-                }
-                Op::Other(pc) => {
-                    return continue_from(insns, &insns[*pc..], (a, x), packet, wirelen, aux);
-                }
-            }
+        let first = &self.first;
+        (first.operation)(first, 0, 0, packet, &Run { insns, wirelen, aux })
+    }
+}
+
+/// Goes on with the next operation. For `COPY` see `interpreter::go_on`.
+#[inline(always)]
+fn go_on<const COPY: u8>(next: &Next, a: u32, x: u32, packet: &[u8], run: &Run<'_>) -> u32 {
+    let Some(op) = next else { return 0 };
+    keep_apart::<COPY>();
+    (op.operation)(op, a, x, packet, run)
+}
+
+fn ret_k(op: &Op, _: u32, _: u32, _: &[u8], _: &Run<'_>) -> u32 {
+    op.operands.k
+}
+
+fn ldx_imm(op: &Op, a: u32, _: u32, packet: &[u8], run: &Run<'_>) -> u32 {
+    go_on::<0>(&op.taken, a, op.operands.k, packet, run)
+}
+
+fn ldx_msh(op: &Op, a: u32, _: u32, packet: &[u8], run: &Run<'_>) -> u32 {
+    match byte(packet, op.operands.k as usize) {
+        Some(byte) => go_on::<0>(&op.taken, a, header_len(byte), packet, run),
+        None => 0,
+    }
+}
+
+/// Leaves a whole program to the other interpreter.
+fn as_it_is(_: &Op, _: u32, _: u32, packet: &[u8], run: &Run<'_>) -> u32 {
+    interpret(run.insns, packet, run.wirelen, run.aux)
+}
+
+/// Leaves it to the other interpreter from instruction `k` on.
+#[cold]
+fn other(op: &Op, a: u32, x: u32, packet: &[u8], run: &Run<'_>) -> u32 {
+    let at = &run.insns[op.operands.k as usize..];
+    continue_from(run.insns, at, (a, x), packet, run.wirelen, run.aux)
+}
+
+/// Where a load of a fused operation takes its offset from.
+mod load {
+    pub const NONE: u8 = 0;
+    pub const ABS: u8 = 1;
+    pub const IND: u8 = 2;
+    /// Behind a header whose length is loaded first.
+    pub const BEHIND: u8 = 3;
+}
+
+/// The test at the end of a fused operation.
+mod test {
+    pub const NONE: u8 = 0;
+    pub const EQ: u8 = 1;
+    /// Equal to one of two.
+    pub const EQ_EITHER: u8 = 2;
+    pub const GT: u8 = 3;
+    pub const GE: u8 = 4;
+    pub const SET: u8 = 5;
+}
+
+/// A load of `SIZE` bytes, a mask and a test, as far as they are wanted.
+fn fused<const LOAD: u8, const SIZE: u8, const MASK: bool, const TEST: u8>(
+    op: &Op,
+    mut a: u32,
+    mut x: u32,
+    packet: &[u8],
+    run: &Run<'_>,
+) -> u32 {
+    let Operands { k, offset, mask, c, or } = op.operands;
+    if LOAD == load::BEHIND {
+        let Some(byte) = byte(packet, k as usize) else { return 0 };
+        x = header_len(byte);
+    }
+    if LOAD != load::NONE {
+        let offset = match LOAD {
+            load::ABS => Some(offset as usize),
+            _ => indexed(x, offset),
+        };
+        let Some(offset) = offset else { return 0 };
+        let value = match SIZE {
+            1 => byte(packet, offset),
+            2 => half(packet, offset),
+            _ => word(packet, offset),
+        };
+        let Some(value) = value else { return 0 };
+        a = value;
+    }
+    if MASK {
+        a &= mask;
+    }
+    let taken = match TEST {
+        test::EQ => a == c,
+        test::EQ_EITHER => a == c || a == or,
+        test::GT => a > c,
+        test::GE => a >= c,
+        test::SET => a & c != 0,
+        _ => true,
+    };
+    // A real branch: see `interpreter::branch`.
+    if taken {
+        go_on::<0>(&op.taken, a, x, packet, run)
+    } else {
+        go_on::<1>(&op.not_taken, a, x, packet, run)
+    }
+}
+
+/// The function for a fused operation.
+fn fusion(load: u8, size: u8, mask: bool, test: u8) -> Operation {
+    fn masked<const LOAD: u8, const SIZE: u8>(mask: bool, test: u8) -> Operation {
+        match mask {
+            true => tested::<LOAD, SIZE, true>(test),
+            false => tested::<LOAD, SIZE, false>(test),
         }
     }
+    fn tested<const LOAD: u8, const SIZE: u8, const MASK: bool>(test: u8) -> Operation {
+        match test {
+            test::EQ => fused::<LOAD, SIZE, MASK, { test::EQ }>,
+            test::EQ_EITHER => fused::<LOAD, SIZE, MASK, { test::EQ_EITHER }>,
+            test::GT => fused::<LOAD, SIZE, MASK, { test::GT }>,
+            test::GE => fused::<LOAD, SIZE, MASK, { test::GE }>,
+            test::SET => fused::<LOAD, SIZE, MASK, { test::SET }>,
+            _ => fused::<LOAD, SIZE, MASK, { test::NONE }>,
+        }
+    }
+    match (load, size) {
+        (load::ABS, 1) => masked::<{ load::ABS }, 1>(mask, test),
+        (load::ABS, 2) => masked::<{ load::ABS }, 2>(mask, test),
+        (load::ABS, _) => masked::<{ load::ABS }, 4>(mask, test),
+        (load::IND, 1) => masked::<{ load::IND }, 1>(mask, test),
+        (load::IND, 2) => masked::<{ load::IND }, 2>(mask, test),
+        (load::IND, _) => masked::<{ load::IND }, 4>(mask, test),
+        (load::BEHIND, 1) => masked::<{ load::BEHIND }, 1>(mask, test),
+        (load::BEHIND, 2) => masked::<{ load::BEHIND }, 2>(mask, test),
+        (load::BEHIND, _) => masked::<{ load::BEHIND }, 4>(mask, test),
+        _ => masked::<{ load::NONE }, 0>(mask, test),
+    }
+}
+
+/// An operation of one instruction.
+fn alone(operation: Operation, k: u32, taken: Next) -> Arc<Op> {
+    let operands = Operands { k, ..Operands::default() };
+    Arc::new(Op { operation, operands, taken, not_taken: None })
 }
 
 /// Decodes the first of some instructions together with those it can be fused with. `pc` is its
 /// position, `behind` has the operations behind it, the last of the program first.
-fn decode(insns: &[Insn], pc: usize, behind: &[Next]) -> Next {
-    let code = |index: usize| insns.get(index).map_or(0, |insn| insn.code);
-    let k = |index: usize| insns.get(index).map_or(0, |insn| insn.k);
+fn decode(insns: &[Insn], pc: usize, behind: &[Arc<Op>]) -> Arc<Op> {
+    let Insn { code, k, .. } = insns[0];
     let after = |count: usize| behind[behind.len() - count].clone();
-    let step = || Step { k: k(0), next: after(1) };
-    let test = |len: usize, offset: u32, k: u32| {
-        let Insn { jt, jf, k: c, .. } = insns[len - 1];
-        let [taken, not_taken] = [jt, jf].map(|skip| after(len + usize::from(skip)));
-        Test { offset: offset as u16, k, c, taken, not_taken }
-    };
-    let pair = || test(2, 0, k(0));
-    let is_short = |offset: u32| offset <= u16::MAX.into();
-    if aux::is_absolute_load(code(0)) && aux::slot(k(0)).is_some() {
-        return Arc::new(Op::Other(pc));
+    match code {
+        RET_K => alone(ret_k, k, None),
+        LDX_IMM => alone(ldx_imm, k, Some(after(1))),
+        JA if (k as i32) >= 0 => after(1 + k as usize),
+        _ if aux::is_absolute_load(code) && aux::slot(k).is_some() => alone(other, pc as u32, None),
+        _ => fuse(insns, after).unwrap_or_else(|| match code {
+            LDX_MSH => alone(ldx_msh, k, Some(after(1))),
+            _ => alone(other, pc as u32, None),
+        }),
     }
-    Arc::new(match [code(0), code(1), code(2)] {
-        [LDXB_MSH, LDH_IND, JEQ] if is_short(k(1)) => Op::LdxMshLdHIndJeqK(test(3, k(1), k(0))),
-        [LDXB_MSH, LDB_IND, JSET] if is_short(k(1)) => Op::LdxMshLdBIndJsetK(test(3, k(1), k(0))),
-        [LD_ABS, AND, JEQ] if is_short(k(0)) => Op::LdWAbsAndKJeqK(test(3, k(0), k(1))),
-        [LD_ABS, JEQ, _] => Op::LdWAbsJeqK(pair()),
-        [LDH_ABS, JEQ, _] => Op::LdHAbsJeqK(pair()),
-        [LDB_ABS, JEQ, _] => Op::LdBAbsJeqK(pair()),
-        [LDH_ABS, JSET, _] => Op::LdHAbsJsetK(pair()),
-        [LDH_IND, JEQ, _] => Op::LdHIndJeqK(pair()),
-        [LDH_IND, JGE, _] => Op::LdHIndJgeK(pair()),
-        [AND, JEQ, _] => Op::AndKJeqK(pair()),
-        [JEQ, JEQ, _] if is_either(insns) => Op::JeqEitherK(pair()),
-        [JEQ, ..] => Op::JeqK(test(1, 0, 0)),
-        [JGT, ..] => Op::JgtK(test(1, 0, 0)),
-        [JGE, ..] => Op::JgeK(test(1, 0, 0)),
-        [JSET, ..] => Op::JsetK(test(1, 0, 0)),
-        [LD_ABS, ..] => Op::LdWAbs(step()),
-        [LDH_ABS, ..] => Op::LdHAbs(step()),
-        [LDB_ABS, ..] => Op::LdBAbs(step()),
-        [LD_IND, ..] => Op::LdWInd(step()),
-        [LDH_IND, ..] => Op::LdHInd(step()),
-        [LDB_IND, ..] => Op::LdBInd(step()),
-        [LDX_IMM, ..] => Op::LdxImm(step()),
-        [LDXB_MSH, ..] => Op::LdxMsh(step()),
-        [AND, ..] => Op::AndK(step()),
-        [RET, ..] => Op::RetK(k(0)),
-        [JA, ..] if (k(0) as i32) >= 0 => return after(1 + k(0) as usize),
-        _ => Op::Other(pc),
-    })
+}
+
+/// As many of some instructions as one operation can do; `None` if it cannot do the first.
+fn fuse(insns: &[Insn], after: impl Fn(usize) -> Arc<Op>) -> Option<Arc<Op>> {
+    let mut operands = Operands::default();
+    let mut rest = insns;
+    let mut load = load::NONE;
+    if let [Insn { code: LDX_MSH, k, .. }, behind @ ..] = rest {
+        (load, operands.k, rest) = (load::BEHIND, *k, behind);
+    }
+    let mut size = 0;
+    if let [Insn { code, k, .. }, behind @ ..] = rest {
+        let (from, bytes) = match *code {
+            LD_W_ABS => (load::ABS, 4),
+            LD_H_ABS => (load::ABS, 2),
+            LD_B_ABS => (load::ABS, 1),
+            LD_W_IND => (load::IND, 4),
+            LD_H_IND => (load::IND, 2),
+            LD_B_IND => (load::IND, 1),
+            _ => (load::NONE, 0),
+        };
+        match (load, from) {
+            (_, load::NONE) if load == load::BEHIND => return None,
+            (load::BEHIND, load::ABS) => return None,
+            (_, load::NONE) => (),
+            _ => {
+                load = load.max(from);
+                (size, operands.offset, rest) = (bytes, *k, behind);
+            }
+        }
+    }
+    let mut mask = false;
+    if let [Insn { code: AND_K, k, .. }, behind @ ..] = rest {
+        (mask, operands.mask, rest) = (true, *k, behind);
+    }
+    let test = match rest[0].code {
+        JEQ_K if is_either(rest) => test::EQ_EITHER,
+        JEQ_K => test::EQ,
+        JGT_K => test::GT,
+        JGE_K => test::GE,
+        JSET_K => test::SET,
+        _ => test::NONE,
+    };
+    let mut done = insns.len() - rest.len();
+    let (taken, not_taken) = match test {
+        test::NONE if done == 0 => return None,
+        test::NONE => (after(done), None),
+        _ => {
+            operands.c = rest[0].k;
+            done += 1;
+            if test == test::EQ_EITHER {
+                operands.or = rest[1].k;
+                done += 1;
+            }
+            let Insn { jt, jf, .. } = insns[done - 1];
+            (after(done + usize::from(jt)), Some(after(done + usize::from(jf))))
+        }
+    };
+    let operation = fusion(load, size, mask, test);
+    Some(Arc::new(Op { operation, operands, taken: Some(taken), not_taken }))
 }
 
 /// Whether two tests in a row go to the same place when true, and the first only goes to the second
 /// when not.
 fn is_either(insns: &[Insn]) -> bool {
-    insns[0].jf == 0 && insns[0].jt.checked_sub(1) == Some(insns[1].jt)
+    matches!(insns, [Insn { jt: 1.., jf: 0, .. }, Insn { code: JEQ_K, .. }, ..])
+        && insns[0].jt - 1 == insns[1].jt
 }
-
-// Codes, named as in listings.
-const LD_ABS: u16 = op::LD | op::W | op::ABS;
-const LDH_ABS: u16 = op::LD | op::H | op::ABS;
-const LDB_ABS: u16 = op::LD | op::B | op::ABS;
-const LD_IND: u16 = op::LD | op::W | op::IND;
-const LDH_IND: u16 = op::LD | op::H | op::IND;
-const LDB_IND: u16 = op::LD | op::B | op::IND;
-const LDX_IMM: u16 = op::LDX | op::IMM;
-const LDXB_MSH: u16 = op::LDX | op::B | op::MSH;
-const AND: u16 = op::ALU | op::AND | op::K;
-const JA: u16 = op::JMP | op::JA;
-const JEQ: u16 = op::JMP | op::JEQ | op::K;
-const JGT: u16 = op::JMP | op::JGT | op::K;
-const JGE: u16 = op::JMP | op::JGE | op::K;
-const JSET: u16 = op::JMP | op::JSET | op::K;
-const RET: u16 = op::RET | op::K;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bpf::interpret;
 
-    /// Long chains of operations are freed without deep recursion, on any stack.
+    /// Long chains of operations run and are freed without deep recursion, calls being jumps or not.
     #[test]
     fn the_longest_programs_are_freed() {
         for len in [MAX_LEN, MAX_LEN + 1, 300_000] {
-            let mut insns = vec![Insn::jump(JEQ, 0, 0, 0); len];
-            insns[len - 1] = Insn::stmt(RET, 3);
+            let mut insns = vec![Insn::jump(JEQ_K, 0, 0, 0); len];
+            insns[len - 1] = Insn::stmt(RET_K, 3);
             let run = move || {
                 let decoded = Decoded::new(&insns).expect("valid");
                 decoded.run(&insns, &[], 0, &Aux::NONE)
             };
-            let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(run);
+            let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(run);
             assert_eq!(thread.expect("a thread").join().ok(), Some(3));
         }
     }
@@ -276,13 +338,13 @@ mod tests {
         for into in 0..4 {
             let insns = [
                 Insn::stmt(LDX_IMM, 1),
-                Insn::stmt(LDH_ABS, 0),
+                Insn::stmt(LD_H_ABS, 0),
                 Insn::stmt(JA, into),
-                Insn::stmt(LDXB_MSH, 2),
-                Insn::stmt(LDH_IND, 1),
-                Insn::jump(JEQ, 0x0607, 0, 1),
-                Insn::stmt(RET, 1),
-                Insn::stmt(RET, 2),
+                Insn::stmt(LDX_MSH, 2),
+                Insn::stmt(LD_H_IND, 1),
+                Insn::jump(JEQ_K, 0x0607, 0, 1),
+                Insn::stmt(RET_K, 1),
+                Insn::stmt(RET_K, 2),
             ];
             let decoded = Decoded::new(&insns).expect("valid");
             for packet in [&[0, 0, 1, 3, 4, 6, 7][..], &[6, 7, 6, 7], &[1, 2, 3]] {

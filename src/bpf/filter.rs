@@ -67,28 +67,29 @@ impl Filter {
     pub fn run(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         match self.native.get() {
             Some(Some(code)) => code.run(packet, wirelen, aux),
-            native => self.run_portably(native.is_none(), packet, wirelen, aux),
+            Some(None) => self.interpret(packet, wirelen, aux),
+            None => self.warm_up(packet, wirelen, aux),
         }
     }
 
     #[inline(never)]
-    fn run_portably(&self, undecided: bool, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
-        if undecided {
-            self.warm_up();
-        }
+    fn interpret(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         match &self.decoded {
             Some(decoded) => decoded.run(self.program.insns(), packet, wirelen, aux),
             None => interpret(self.program.insns(), packet, wirelen, aux),
         }
     }
 
-    /// Threads may race here and count too little: compiling comes later then.
-    fn warm_up(&self) {
+    /// Interprets, and compiles when it is time for that. Threads may race here and count too
+    /// little: compiling comes later then.
+    #[inline(never)]
+    fn warm_up(&self, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
         let left = self.runs_left.load(Ordering::Relaxed);
         self.runs_left.store(left.saturating_sub(1), Ordering::Relaxed);
         if left == 0 {
             self.native.get_or_init(|| Code::compile(self.program.insns()));
         }
+        self.interpret(packet, wirelen, aux)
     }
 
     /// Runs it on complete packets without ancillary data. Bit `i % 64` of `mask[i / 64]` becomes

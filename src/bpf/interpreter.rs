@@ -16,7 +16,7 @@ use std::hint::black_box;
 pub const LOOP_FUEL: u32 = 1 << 21;
 
 /// How far into a program [`run`] goes: what bounds its stack in builds where calls are no jumps.
-const WINDOW: usize = if cfg!(debug_assertions) { 64 } else { 1024 };
+pub(super) const WINDOW: usize = if cfg!(debug_assertions) { 64 } else { 4096 };
 
 /// A place in a program.
 pub trait Cursor<'a>: Copy {
@@ -140,7 +140,7 @@ fn go_on<'a, const COPY: u8, C: Cursor<'a>>(
 
 /// Nothing, but another nothing for each number, so that the compiler does not merge what follows.
 #[inline(always)]
-fn keep_apart<const COPY: u8>() {
+pub(super) fn keep_apart<const COPY: u8>() {
     if COPY > 0 {
         black_box(());
     }
