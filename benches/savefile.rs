@@ -5,7 +5,7 @@
 //! oracle. Runs alternate; medians of processor time are compared. Files lie in /dev/shm, so no disk
 //! is measured.
 //!
-//!     cargo bench --bench savefile
+//!     cargo bench --bench savefile            # or -- 'read pcapng', -- write 60: rows that begin so
 
 use oracle::Oracle;
 use std::ffi::{CString, c_char, c_int, c_uchar, c_void};
@@ -212,6 +212,9 @@ fn report(name: &str, size: usize, count: usize, m: &Medians) {
 }
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let wanted = words.join(" ");
+    let wants = |name: &str, size: usize| format!("{name} {size}").starts_with(&wanted);
     let mut oracle = Oracle::start();
     println!(
         "reference: {}; medians of processor time, {ROUNDS} alternating runs",
@@ -228,7 +231,7 @@ fn main() {
         ("read pcap, other byte order", false, true),
         ("read pcapng", true, false),
     ] {
-        for (size, count) in sizes {
+        for (size, count) in sizes.into_iter().filter(|(size, _)| wants(name, *size)) {
             let case = Case { name, pcapng, swapped, size, count };
             let file = Temp::new("read");
             make(&case, &file);
@@ -242,7 +245,7 @@ fn main() {
             report(case.name, size, count, &m);
         }
     }
-    for (size, count) in sizes {
+    for (size, count) in sizes.into_iter().filter(|(size, _)| wants("write", *size)) {
         let (a, b, c) = (Temp::new("ours"), Temp::new("theirs"), Temp::new("raw"));
         let bytes = 24 + count * (16 + size);
         let m = alternate(

@@ -39,7 +39,7 @@ pub fn guard<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     guard_step(|| cancel::deferred(f))
 }
 
-/// As [`guard`], for what runs once a batch: `f` has no cancellation point, or defers
+/// As [`guard`], for what runs often: `f` has no cancellation point, or defers
 /// cancellation itself where it has.
 pub fn guard_step<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     silence_own_panics();

@@ -3,7 +3,7 @@
 //!
 //! A `pcap_dumper_t *` is the `FILE *` that it writes to.
 
-use super::boundary::guard_or;
+use super::boundary::{guard_or, guard_step};
 use super::filter::packet;
 use super::handle::{Core, pcap_t, run};
 use super::types::pcap_pkthdr;
@@ -118,7 +118,8 @@ pub unsafe extern "C" fn pcap_dump(user: *mut c_uchar, h: *const pcap_pkthdr, sp
     let (Some(stream), Some(header)) = (stream, header) else { return };
     // SAFETY: `caplen` bytes, says the caller.
     let data = unsafe { packet(sp, header.caplen) };
-    guard_or((), || dump::write_record(stream, &(*header).into(), data));
+    // It defers cancellation itself, where that is possible at all.
+    let _ = guard_step(|| dump::write_record(stream, &(*header).into(), data));
 }
 
 /// `pcap_dump_file`: the dumper's stream.

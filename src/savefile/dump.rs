@@ -13,8 +13,9 @@ use crate::sys::stdio::Stream;
 use crate::timestamp::Precision;
 use std::ffi::CStr;
 
-/// Buffer of the regular files that we open, bytes.
-const BUFFER: usize = 64 * 1024;
+/// Buffer of the regular files that we open, bytes. Each write(2) costs a file system more than
+/// the copying; what a program that is killed loses is the price.
+const BUFFER: usize = 128 * 1024;
 /// Records up to this many bytes go to the stream in one piece: copying them costs less than a
 /// second call.
 const SMALL_RECORD: usize = 256;

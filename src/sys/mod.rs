@@ -18,3 +18,4 @@ pub mod prefetch;
 pub mod recv_batch;
 pub mod ring_mem;
 pub mod stdio;
+pub mod threads;

@@ -3,6 +3,7 @@
 
 use super::cancel;
 use super::os_error::OsError;
+use super::threads;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int, c_void};
 use std::fs::File;
@@ -23,6 +24,10 @@ unsafe extern "C" {
         stream: *mut libc::FILE,
     ) -> usize;
     fn ferror_unlocked(stream: *mut libc::FILE) -> c_int;
+    // stdio_ext.h
+    fn __fbufsize(stream: *mut libc::FILE) -> usize;
+    fn __fpending(stream: *mut libc::FILE) -> usize;
+    fn __flbf(stream: *mut libc::FILE) -> c_int;
 }
 
 /// An open `FILE *`. A copy of the pointer: it closes nothing when dropped.
@@ -132,20 +137,49 @@ impl Stream {
     }
 
     /// Writes the parts as one record that no other thread's record gets into; nothing when the
-    /// stream already failed, and no further part after one that failed.
+    /// stream already failed, and no further part after one that failed. Cancellation of the
+    /// thread waits.
+    #[inline]
     pub fn write_record(self, parts: &[&[u8]]) {
-        let file = self.as_ptr();
-        // SAFETY: by the contract; each slice has its length of bytes; the lock is given back.
+        let alone = threads::is_alone();
+        // SAFETY: by the contract; the lock is given back, for nothing in between panics.
         unsafe {
-            flockfile(file);
-            if ferror_unlocked(file) == 0 {
-                for part in parts {
-                    if fwrite_unlocked(part.as_ptr().cast(), 1, part.len(), file) != part.len() {
-                        break;
-                    }
+            if !alone {
+                flockfile(self.as_ptr());
+            }
+            if ferror_unlocked(self.as_ptr()) == 0 {
+                if self.only_copies(parts.iter().map(|part| part.len()).sum()) {
+                    self.put(parts);
+                } else {
+                    cancel::deferred(|| self.put(parts));
                 }
             }
-            funlockfile(file);
+            if !alone {
+                funlockfile(self.as_ptr());
+            }
+        }
+    }
+
+    /// Whether so many bytes fit the buffer, so that nothing is written yet (and the thread
+    /// cannot be cancelled there).
+    ///
+    /// # Safety
+    /// No other thread uses the stream.
+    unsafe fn only_copies(self, len: usize) -> bool {
+        let file = self.as_ptr();
+        // SAFETY: by the contract.
+        unsafe { __fpending(file).saturating_add(len) < __fbufsize(file) && __flbf(file) == 0 }
+    }
+
+    /// # Safety
+    /// No other thread uses the stream.
+    unsafe fn put(self, parts: &[&[u8]]) {
+        for part in parts {
+            let (data, len) = (part.as_ptr().cast(), part.len());
+            // SAFETY: by the contract; the slice has its length of bytes.
+            if unsafe { fwrite_unlocked(data, 1, len, self.as_ptr()) } != len {
+                break;
+            }
         }
     }
 
