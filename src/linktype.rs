@@ -44,7 +44,8 @@ macro_rules! dlts {
     };
 }
 
-// Values and texts: pcap/dlt.h and what libpcap 1.10.3 answers for every value.
+// Values and texts: pcap/dlt.h and what libpcap 1.10.3 answers for every value; private use as in
+// the development line.
 dlts! {
     NULL = 0 => "BSD loopback";
     EN10MB = 1 => "Ethernet";
@@ -106,22 +107,22 @@ dlts! {
     LINUX_IRDA = 144 => "Linux IrDA";
     IBM_SP = 145;
     IBM_SN = 146;
-    USER0 = 147;
-    USER1 = 148;
-    USER2 = 149;
-    USER3 = 150;
-    USER4 = 151;
-    USER5 = 152;
-    USER6 = 153;
-    USER7 = 154;
-    USER8 = 155;
-    USER9 = 156;
-    USER10 = 157;
-    USER11 = 158;
-    USER12 = 159;
-    USER13 = 160;
-    USER14 = 161;
-    USER15 = 162;
+    USER0 = 147 => "Private use 0";
+    USER1 = 148 => "Private use 1";
+    USER2 = 149 => "Private use 2";
+    USER3 = 150 => "Private use 3";
+    USER4 = 151 => "Private use 4";
+    USER5 = 152 => "Private use 5";
+    USER6 = 153 => "Private use 6";
+    USER7 = 154 => "Private use 7";
+    USER8 = 155 => "Private use 8";
+    USER9 = 156 => "Private use 9";
+    USER10 = 157 => "Private use 10";
+    USER11 = 158 => "Private use 11";
+    USER12 = 159 => "Private use 12";
+    USER13 = 160 => "Private use 13";
+    USER14 = 161 => "Private use 14";
+    USER15 = 162 => "Private use 15";
     IEEE802_11_RADIO_AVS = 163 => "802.11 plus AVS radio information header";
     JUNIPER_MONITOR = 164 => "Juniper Passive Monitor PIC";
     BACNET_MS_TP = 165 => "BACnet MS/TP";
@@ -252,27 +253,27 @@ dlts! {
     Z_WAVE_SERIAL = 287 => "Z-Wave serial frames between host and chip";
     USB_2_0 = 288 => "USB 2.0/1.1/1.0 as transmitted over the cable";
     ATSC_ALP = 289 => "ATSC Link-Layer Protocol packets";
-    // Later than libpcap 1.10: values from the registry of LINKTYPE_ values, without names, so
-    // that pcap_datalink_val_to_name answers as 1.10 does.
-    ETW = 290;
-    NETANALYZER_NG = 291;
-    ZBOSS_NCP = 292;
-    USB_2_0_LOW_SPEED = 293;
-    USB_2_0_FULL_SPEED = 294;
-    USB_2_0_HIGH_SPEED = 295;
-    AUERSWALD_LOG = 296;
-    ZWAVE_TAP = 297;
-    SILABS_DEBUG_CHANNEL = 298;
-    FIRA_UCI = 299;
-    MDB = 300;
-    DECT_NR = 301;
+    // Later than 1.10.3; descriptions after the registry of LINKTYPE_ values,
+    // <https://www.tcpdump.org/linktypes.html>.
+    ETW = 290 => "Event Tracing for Windows messages";
+    NETANALYZER_NG = 291 => "Hilscher netANALYZER NG pseudo-footer";
+    ZBOSS_NCP = 292 => "ZBOSS NCP protocol with pseudo-header";
+    USB_2_0_LOW_SPEED = 293 => "Low-Speed USB 2.0/1.1/1.0 as transmitted over the cable";
+    USB_2_0_FULL_SPEED = 294 => "Full-Speed USB 2.0/1.1/1.0 as transmitted over the cable";
+    USB_2_0_HIGH_SPEED = 295 => "High-Speed USB 2.0 as transmitted over the cable";
+    AUERSWALD_LOG = 296 => "Auerswald Logger Protocol";
+    ZWAVE_TAP = 297 => "Z-Wave packets with a TAP meta-data header";
+    SILABS_DEBUG_CHANNEL = 298 => "Silicon Labs debug channel protocol";
+    FIRA_UCI = 299 => "Ultra-wideband controller interface protocol";
+    MDB = 300 => "Multi-Drop Bus";
+    DECT_NR = 301 => "DECT New Radio";
 }
 
 impl Dlt {
     /// Lowest value that is the same as `DLT_` and as `LINKTYPE_`.
     const MATCHING_MIN: i32 = 104;
-    /// Highest such value, libpcap 1.10's `DLT_MATCHING_MAX`.
-    const MATCHING_MAX: i32 = 289;
+    /// Highest such value (1.10.3: 289).
+    const MATCHING_MAX: i32 = 301;
 
     /// Pairs of `DLT_` and `LINKTYPE_` values that differ. On Linux; other systems have other
     /// values for them, which is why savefiles have numbers of their own.

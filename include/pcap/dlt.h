@@ -210,8 +210,20 @@
 #define DLT_Z_WAVE_SERIAL 287 /* Z-Wave serial frames between host and chip */
 #define DLT_USB_2_0 288 /* USB 2.0/1.1/1.0 as transmitted over the cable */
 #define DLT_ATSC_ALP 289 /* ATSC Link-Layer Protocol packets */
+#define DLT_ETW 290 /* Event Tracing for Windows messages */
+#define DLT_NETANALYZER_NG 291 /* Hilscher netANALYZER NG pseudo-footer */
+#define DLT_ZBOSS_NCP 292 /* ZBOSS NCP protocol with pseudo-header */
+#define DLT_USB_2_0_LOW_SPEED 293 /* Low-Speed USB 2.0/1.1/1.0 as transmitted over the cable */
+#define DLT_USB_2_0_FULL_SPEED 294 /* Full-Speed USB 2.0/1.1/1.0 as transmitted over the cable */
+#define DLT_USB_2_0_HIGH_SPEED 295 /* High-Speed USB 2.0 as transmitted over the cable */
+#define DLT_AUERSWALD_LOG 296 /* Auerswald Logger Protocol */
+#define DLT_ZWAVE_TAP 297 /* Z-Wave packets with a TAP meta-data header */
+#define DLT_SILABS_DEBUG_CHANNEL 298 /* Silicon Labs debug channel protocol */
+#define DLT_FIRA_UCI 299 /* Ultra-wideband controller interface protocol */
+#define DLT_MDB 300 /* Multi-Drop Bus */
+#define DLT_DECT_NR 301 /* DECT New Radio */
 
-/* The range in which DLT_ and LINKTYPE_ values are the same. */
+/* The range in which DLT_ and LINKTYPE_ values are the same; 1.10.3's, to be equal to its header: it goes on to 301. */
 #define DLT_MATCHING_MIN 104
 #define DLT_MATCHING_MAX 289
 

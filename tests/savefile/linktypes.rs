@@ -3,10 +3,14 @@
 use crate::support::{TempFile, read_file};
 use oracle::Oracle;
 use pcap::linktype::Dlt;
+use std::ops::RangeInclusive;
 
 fn text(s: Option<&std::ffi::CStr>) -> Option<String> {
     s.map(|s| s.to_str().expect("ASCII").to_owned())
 }
+
+/// Private use, which the development line names, and types that are later than 1.10.3.
+const NEWLY_NAMED: [RangeInclusive<i32>; 2] = [147..=162, 290..=301];
 
 #[test]
 fn names_and_descriptions_are_libpcaps() {
@@ -15,7 +19,13 @@ fn names_and_descriptions_are_libpcaps() {
     for value in (-5..=1000).chain([i32::MIN, i32::MAX, 0x0224_0002]) {
         let dlt = Dlt(value);
         let ours = (text(dlt.name()), text(dlt.description()));
-        assert_eq!(ours, oracle.datalink(value), "{value}");
+        if NEWLY_NAMED.iter().any(|range| range.contains(&value)) {
+            assert_eq!(oracle.datalink(value), (None, None), "{value}");
+            assert_eq!(ours.0.as_deref(), dlt.symbol(), "{value}");
+            assert!(ours.1.is_some(), "{value}");
+        } else {
+            assert_eq!(ours, oracle.datalink(value), "{value}");
+        }
         if let Some(name) = &ours.0 {
             named += 1;
             assert_eq!(Dlt::from_name(name.to_lowercase().as_bytes()), Some(dlt));
@@ -66,5 +76,5 @@ fn mapping_is_reversible() {
             assert_eq!(Dlt::from_linktype(linktype), back);
         }
     }
-    assert_eq!(supported, 205);
+    assert_eq!(supported, 217);
 }

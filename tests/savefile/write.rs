@@ -149,7 +149,7 @@ fn what_cannot_be_opened_is_refused_in_libpcaps_words() {
         }
     }
     let file = TempFile::new("unsupported");
-    for dlt in [-1, 13, 17, 290, 0x0224_0002] {
+    for dlt in [-1, 13, 17, 302, 0x0224_0002] {
         let options = WriteOptions { dlt, ..ETHERNET };
         let theirs = oracle.write_file(&file.0, &options, &[]);
         assert!(theirs.is_err(), "{dlt}");
