@@ -8,7 +8,7 @@ use super::selection::{self, Selection, UserlandFilter};
 use super::source::Source;
 use super::vlan::{self, TAG_LEN, Tag};
 use super::{failure, failure_with};
-use crate::bpf::{Filter, Program};
+use crate::bpf::{Preference, Program};
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{
     Backend, CaptureError, Direction, Fill, Placement, Progress, Stats, StatsCounter, Waker,
@@ -453,7 +453,8 @@ impl Backend for Live {
         self.view.userland = if self.installed.in_userland() {
             UserlandFilter::always(program)
         } else {
-            let selection = Selection::Program(Filter::new(program));
+            // One ring of packets at most.
+            let selection = Selection::program(program, Preference::Interpreter);
             UserlandFilter::until(stale, selection, self.gate_time())
         };
         Ok(())

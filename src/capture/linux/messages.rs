@@ -1,7 +1,7 @@
 //! A [`Backend`] over sources that hand over one message at a time: D-Bus, Bluetooth's monitor.
 
 use super::{failure, failure_with};
-use crate::bpf::{Aux, Filter, Program};
+use crate::bpf::{Aux, Filter, Preference, Program};
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{
     Activated, Backend, CaptureError, Config, Direction, Fill, Placement, Progress, Stats, Waker,
@@ -170,7 +170,8 @@ impl<S: MessageSource> Backend for Messages<S> {
     }
 
     fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError> {
-        self.filter = Some(Filter::new(program));
+        // Compiled now, not in a sandbox that the process may enter later.
+        self.filter = Some(Filter::with_preference(program, Preference::Native));
         Ok(())
     }
 

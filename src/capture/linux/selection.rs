@@ -1,7 +1,7 @@
 //! Which packets are shown: direction, and filtering in userland.
 
 use super::frame::Frame;
-use crate::bpf::{Ancillary, Aux, Filter, Program};
+use crate::bpf::{Ancillary, Aux, Filter, Preference, Program};
 use crate::capture::Direction;
 
 /// Protocols of CAN frames (linux/if_ether.h: `ETH_P_CAN`, `ETH_P_CANFD`, `ETH_P_CANXL`).
@@ -40,6 +40,13 @@ pub(super) enum Selection {
     Nothing,
 }
 
+impl Selection {
+    /// What a program accepts, run in a way that is known now (see [`UserlandFilter::always`]).
+    pub fn program(program: &Program, preference: Preference) -> Self {
+        Self::Program(Filter::with_preference(program, preference))
+    }
+}
+
 /// Filtering in userland, of packets up to a unit of the source.
 pub(super) struct UserlandFilter {
     selection: Selection,
@@ -58,9 +65,10 @@ impl UserlandFilter {
         Self { selection: Selection::All, until: 0, settled_ns: i64::MAX }
     }
 
-    /// For all packets, where the kernel cannot filter.
+    /// For all packets, where the kernel cannot filter. Compiled now: later, the process may have
+    /// confined itself so that making memory executable is its end.
     pub fn always(program: &Program) -> Self {
-        let selection = Selection::Program(Filter::new(program));
+        let selection = Selection::program(program, Preference::Native);
         Self { selection, until: u64::MAX, settled_ns: i64::MAX }
     }
 
@@ -150,7 +158,7 @@ mod tests {
     fn truncated_packets_are_judged_by_the_kernel_once_settled() {
         // ldb [60]; ret a: rejects what has less than 61 bytes.
         let program = Program::from_insns([Insn::stmt(0x30, 60), Insn::stmt(0x16, 0)]);
-        let selection = Selection::Program(Filter::new(&program));
+        let selection = Selection::program(&program, Preference::Interpreter);
         let filter = UserlandFilter::until(3, selection, 1_000_000_000);
         assert!(filter.applies(3) && !filter.applies(4));
         let (mut bytes, from) = ([1u8; 20], from(0, 2, 0x800));

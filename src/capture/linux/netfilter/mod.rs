@@ -4,7 +4,7 @@ mod message;
 
 use self::message::{Message, Request};
 use super::{PCAP_ERROR_RFMON_NOTSUP, failure, failure_with, snaplen, status};
-use crate::bpf::{Aux, Filter, Program};
+use crate::bpf::{Aux, Filter, Preference, Program};
 use crate::capture::breakloop::EventWaker;
 use crate::capture::{
     Activated, Backend, CaptureError, Config, Direction, Fill, Placement, Progress, Stats, Waker,
@@ -342,7 +342,8 @@ impl Backend for Netfilter {
     }
 
     fn set_filter(&mut self, program: &Program) -> Result<(), CaptureError> {
-        self.filter = Some(Filter::new(program));
+        // Compiled now, not in a sandbox that the process may enter later.
+        self.filter = Some(Filter::with_preference(program, Preference::Native));
         Ok(())
     }
 
