@@ -71,12 +71,14 @@ compare() {
     same "$label: built against the stage" "$out/$label.want" "$out/$label.stage.out"
 }
 
-for name in layout copy filters devices texts loops callbacks threads states live cancel ours; do
+for name in layout copy filters devices texts names odd loops callbacks threads states live cancel sandbox ours; do
     build "$name"
 done
 
 compare layout layout /dev/null
 compare texts texts /dev/null
+compare names names /dev/null
+compare odd odd /dev/null
 compare states states /dev/null "$data"
 compare loops loops /dev/null "$data/ssh.pcap"
 compare callbacks callbacks-file /dev/null file "$data/ssh.pcap"
@@ -101,8 +103,9 @@ if [ "$(id -u)" -eq 0 ]; then
     "$out/callbacks.stage" live lo ours > "$out/callbacks.out" 2>&1
     same "callbacks: what is our own" callbacks.expected "$out/callbacks.out"
     compare cancel cancel /dev/null "$data/ssh.pcap"
+    compare sandbox sandbox /dev/null
 else
-    skip "live, cancel, live callbacks: need root"
+    skip "live, cancel, sandbox, live callbacks: need root"
 fi
 
 if [ -e "$ours/libpcap-dpdk.so" ]; then
@@ -156,6 +159,7 @@ if command -v valgrind > /dev/null; then
     memcheck filters EN10MB RAW LINUX_SLL2 < filters.txt
     memcheck devices
     memcheck texts
+    memcheck odd
     memcheck loops "$data/ssh.pcap"
     memcheck callbacks file "$data/ssh.pcap"
     memcheck callbacks file "$data/ssh.pcap" ours
