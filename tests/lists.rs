@@ -202,6 +202,14 @@ fn a_thousand_terms_fit_the_kernel() {
     }
 }
 
+/// No set can stand for such terms; still, a term takes no more instructions in a long list than in a short one.
+#[test]
+fn hosts_with_ports_grow_linearly() {
+    let size = |n| ours(&shapes::filter("hosts, each with a port", n)).len();
+    let (few, many) = (size(100), size(3000));
+    assert!(few <= 1_510 && many <= 31 * few, "{few} for 100 terms, {many} for 3,000");
+}
+
 /// A thousand terms give the verdict that each by itself, compiled alone, gives: on packets that meet
 /// a term, and on others.
 #[test]

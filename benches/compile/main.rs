@@ -184,22 +184,24 @@ fn scaling(only: &[String]) {
 /// rounds in which either takes about as long, so that a slow moment of the machine meets both.
 fn grow(name: &str, small: usize, large: usize) -> [f64; 2] {
     const ROUND: u64 = 20_000_000;
-    const SHAPE: u64 = 1_500_000_000;
+    const PAIR: u64 = 800_000_000;
+    const SLOW: u64 = 2_000_000_000;
     let texts = [small, large].map(|n| shapes::filter(name, n));
-    let [few, many] = texts.each_ref().map(|text| {
-        time_ours(text, 1);
-        time_ours(text, 1)
-    });
+    time_ours(&texts[0], 1);
+    let few = time_ours(&texts[0], 1);
+    let many = time_ours(&texts[1], 1);
+    if many > SLOW {
+        return [many as f64, many as f64 / few as f64];
+    }
     let runs = (ROUND / many).clamp(1, 100) as u32;
-    let more = (runs * (many / few).clamp(1, 10) as u32).max(1);
-    let rounds =
-        (SHAPE / (2 * u64::from(runs) * many)).clamp(if many > 4 * SHAPE { 1 } else { 5 }, 15);
+    let more = (runs * (many / few).clamp(1, 10) as u32).div_ceil(2);
+    let rounds = (PAIR / (2 * u64::from(runs) * many)).clamp(3, 15);
     let mut samples: [Vec<f64>; 2] = Default::default();
     for _ in 0..rounds {
         // Half before and half after: what gets slower in between cancels out.
-        let before = time_ours(&texts[0], more.div_ceil(2));
+        let before = time_ours(&texts[0], more);
         let time = time_ours(&texts[1], runs) as f64;
-        let after = time_ours(&texts[0], more.div_ceil(2));
+        let after = time_ours(&texts[0], more);
         samples[0].push(time);
         samples[1].push(time / ((before + after) as f64 / 2.0));
     }

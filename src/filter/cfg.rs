@@ -5,7 +5,7 @@
 //! leave nothing behind. The graph has no cycles; only the steps inside a block of a `protochain`
 //! program jump backward, and such a program is not optimized.
 
-use super::cond::{Compare, Cond, CondId, CondTree, SetId, StmtRange};
+use super::cond::{ChildRange, Compare, Cond, CondId, CondTree, SetId, StmtRange};
 use crate::bpf::Insn;
 
 /// Index of a [`Block`].
@@ -86,14 +86,23 @@ pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
     let reject = cfg.add_block(Term::Ret(0));
     let entry = cfg.reserve();
     let mut builder = Builder { cfg, tree, work: Vec::with_capacity(16) };
-    builder.work.push(Job { node: root, entry, jt: accept, jf: reject });
+    builder.work.push(Job { part: Part::Node(root), entry, jt: accept, jf: reject });
     builder.run();
     builder.cfg
 }
 
-/// A node to build: its first block is `entry`.
+/// What is to be built.
+enum Part {
+    Node(CondId),
+    /// The children of an `and` that are left.
+    All(ChildRange),
+    /// The children of an `or` that are left.
+    Any(ChildRange),
+}
+
+/// A part to build: its first block is `entry`.
 struct Job {
-    node: CondId,
+    part: Part,
     entry: BlockId,
     jt: BlockId,
     jf: BlockId,
@@ -107,7 +116,18 @@ struct Builder {
 
 impl Builder {
     fn run(&mut self) {
-        while let Some(Job { node, entry, jt, jf }) = self.work.pop() {
+        while let Some(Job { part, entry, jt, jf }) = self.work.pop() {
+            let node = match part {
+                Part::Node(node) => node,
+                Part::All(range) => {
+                    self.chain(range, entry, jt, |next| (next, jf), Part::All);
+                    continue;
+                }
+                Part::Any(range) => {
+                    self.chain(range, entry, jf, |next| (jt, next), Part::Any);
+                    continue;
+                }
+            };
             match self.tree.get(node) {
                 Cond::Const(value) => {
                     let term = Term::Goto(if value { jt } else { jf });
@@ -124,36 +144,37 @@ impl Builder {
                 Cond::Run(stmts) => {
                     self.cfg.fill(entry, stmts, Term::Goto(jt));
                 }
-                Cond::Not(child) => self.work.push(Job { node: child, entry, jt: jf, jf: jt }),
-                Cond::And(range) => self.chain(range, entry, jt, |next| (next, jf)),
-                Cond::Or(range) => self.chain(range, entry, jf, |next| (jt, next)),
+                Cond::Not(child) => {
+                    self.work.push(Job { part: Part::Node(child), entry, jt: jf, jf: jt });
+                }
+                Cond::And(range) => self.work.push(Job { part: Part::All(range), entry, jt, jf }),
+                Cond::Or(range) => self.work.push(Job { part: Part::Any(range), entry, jt, jf }),
             }
         }
     }
 
-    /// Links children so that each leads to the next by the exit that `exits` gives it; the last
-    /// leads to `end`.
+    /// Links the first child so that it leads to the next by the exit that `exits` gives it, and
+    /// leaves the `rest` for later: blocks that belong together lie together. The last leads to `end`.
     fn chain(
         &mut self,
-        range: super::cond::ChildRange,
+        range: ChildRange,
         entry: BlockId,
         end: BlockId,
         exits: impl Fn(BlockId) -> (BlockId, BlockId),
+        rest: impl Fn(ChildRange) -> Part,
     ) {
-        let children = self.tree.children(range);
-        let Some((&last, init)) = children.split_last() else {
+        let Some((first, others)) = self.tree.split_first(range) else {
             self.cfg.blocks[entry.index()].term = Term::Goto(end);
             return;
         };
-        let mut at = entry;
-        for &child in init {
-            let next = self.cfg.reserve();
-            let (jt, jf) = exits(next);
-            self.work.push(Job { node: child, entry: at, jt, jf });
-            at = next;
+        let mut next = end;
+        if !self.tree.children(others).is_empty() {
+            next = self.cfg.reserve();
+            let (jt, jf) = exits(end);
+            self.work.push(Job { part: rest(others), entry: next, jt, jf });
         }
-        let (jt, jf) = exits(end);
-        self.work.push(Job { node: last, entry: at, jt, jf });
+        let (jt, jf) = exits(next);
+        self.work.push(Job { part: Part::Node(first), entry, jt, jf });
     }
 
     /// Guards in turn, each with a block that loads the value and goes on to the shared test.
@@ -177,7 +198,12 @@ impl Builder {
                 Some(guard) => {
                     let load = self.cfg.reserve();
                     let next = if i + 1 < arms.len() { self.cfg.reserve() } else { miss };
-                    self.work.push(Job { node: guard, entry: here, jt: load, jf: next });
+                    self.work.push(Job {
+                        part: Part::Node(guard),
+                        entry: here,
+                        jt: load,
+                        jf: next,
+                    });
                     at = (next != miss).then_some(next);
                     load
                 }

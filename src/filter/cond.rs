@@ -315,6 +315,13 @@ impl CondTree {
         &self.children[range.start as usize..][..range.len as usize]
     }
 
+    /// The first child of a range and the others.
+    pub fn split_first(&self, range: ChildRange) -> Option<(CondId, ChildRange)> {
+        let ChildRange { start, len } = range;
+        let first = *self.children(range).first()?;
+        Some((first, ChildRange { start: start + 1, len: len - 1 }))
+    }
+
     /// The arms of a range.
     pub fn arms(&self, range: ArmRange) -> &[Arm] {
         &self.arms[range.start as usize..][..range.len as usize]

@@ -1,6 +1,6 @@
 //! Common tails: blocks that do the same become one.
 
-use super::flow::{A, Flow, Regs, defines, term_uses, uses};
+use super::flow::{A, Flow, Regs, defines, successors, term_uses, uses};
 use super::values::{ACC, Values, hash};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
@@ -9,32 +9,76 @@ use crate::filter::cond::{Compare, SetId};
 /// Sends every edge to the first of all equal blocks, which is noted in `first_equal`. Blocks are
 /// compared successors first, so one sweep finds every equality.
 pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow, first_equal: &mut Vec<BlockId>) -> bool {
-    let mut table: Vec<u32> = vec![u32::MAX; (flow.post.len() * 2).next_power_of_two()];
+    let mut known = Known::new(cfg.blocks.len());
     first_equal.clear();
     first_equal.extend((0..cfg.blocks.len() as u32).map(BlockId));
-    let mask = table.len() - 1;
     let mut changed = false;
     for &id in &flow.post {
         let term = &mut cfg.blocks[id.index()].term;
         redirect(term, |to| first_equal[to.index()]);
-        let mut slot = hash_block(cfg, id) as usize & mask;
-        loop {
-            match table[slot] {
-                u32::MAX => {
-                    table[slot] = id.0;
-                    break;
-                }
-                other if equal(cfg, BlockId(other), id) => {
-                    first_equal[id.index()] = BlockId(other);
-                    changed = true;
-                    break;
-                }
-                _ => slot = (slot + 1) & mask,
-            }
+        if let Some(other) = known.find_or_add(cfg, flow, id) {
+            first_equal[id.index()] = other;
+            changed = true;
         }
     }
     cfg.root = first_equal[cfg.root.index()];
     changed
+}
+
+/// Blocks found so far that equal none before them.
+struct Known {
+    /// By block, and last for ends of the program: the first of the few blocks of which it is the latest
+    /// successor, and the next block with the same latest successor. Equal blocks have equal
+    /// successors, and what leads to a block that was visited a moment ago is in the cache.
+    links: Vec<[u32; 2]>,
+    /// All others by hash; empty while there are none. Open addressing.
+    table: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+/// So many blocks are found from their latest successor.
+const NEAR: usize = 4;
+
+impl Known {
+    fn new(blocks: usize) -> Self {
+        Self { links: vec![[NONE; 2]; blocks + 1], table: Vec::new() }
+    }
+
+    /// The block known that equals a block; without one, that block is known from now on.
+    fn find_or_add(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
+        let latest = successors(&cfg.block(id).term).max_by_key(|next| flow.of(*next).place);
+        let latest = latest.map_or(self.links.len() - 1, BlockId::index);
+        let mut link = &mut self.links[latest][0];
+        for _ in 0..NEAR {
+            if *link == NONE {
+                *link = id.0;
+                return None;
+            }
+            let other = BlockId(*link);
+            if equal(cfg, other, id) {
+                return Some(other);
+            }
+            link = &mut self.links[other.index()][1];
+        }
+        self.find_in_table(cfg, flow, id)
+    }
+
+    fn find_in_table(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
+        if self.table.is_empty() {
+            self.table = vec![NONE; (flow.post.len() * 2).next_power_of_two()];
+        }
+        let mask = self.table.len() - 1;
+        let mut slot = hash_block(cfg, id) as usize & mask;
+        while self.table[slot] != NONE {
+            let other = BlockId(self.table[slot]);
+            if equal(cfg, other, id) {
+                return Some(other);
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.table[slot] = id.0;
+        None
+    }
 }
 
 /// Drops blocks that test a value which is in the accumulator already, where another block, which
@@ -68,6 +112,9 @@ pub(super) fn share_tests(
     };
     let (heirs, others): (Vec<_>, Vec<_>) =
         flow.post.iter().copied().filter(is_test).partition(|&id| inherits(id));
+    if heirs.is_empty() {
+        return false;
+    }
     let key = |id: BlockId| hash_term(cfg, id) ^ hash(5, values.at_exit(id, ACC), 0);
     let loads = others.into_iter().filter(|&id| registers(cfg, id) == (0, A));
     let mut heads: Vec<(u32, BlockId)> = loads.map(|id| (key(id), id)).collect();
