@@ -251,33 +251,60 @@ impl Cfg {
     /// the one for "false" comes first. Read backward it is the order of the blocks in a program.
     pub fn postorder(&self) -> Vec<BlockId> {
         let mut order = Vec::with_capacity(self.blocks.len());
-        self.postorder_into(&mut order);
+        let mut seen = vec![false; self.blocks.len()];
+        let mut walk = Walk::default();
+        walk.start(self, |id| !std::mem::replace(&mut seen[id.index()], true));
+        while let Some(id) = walk.next(self, |id| !std::mem::replace(&mut seen[id.index()], true)) {
+            order.push(id);
+        }
         order
     }
+}
 
-    /// [`Cfg::postorder`] into a vector that is used again.
-    pub fn postorder_into(&self, order: &mut Vec<BlockId>) {
-        // On the stack: a block whose successors are being visited, with the next one to visit.
-        let mut stack = Vec::with_capacity(32);
-        let mut seen = vec![false; self.blocks.len()];
-        order.clear();
-        seen[self.root.index()] = true;
-        stack.push((self.root, 0u8));
-        while let Some((id, next)) = stack.last_mut() {
-            let successor = match (self.blocks[id.index()].term, *next) {
-                (Term::If { jf, .. }, 0) => jf,
-                (Term::If { jt, .. }, 1) => jt,
-                (Term::Goto(to), 0) => to,
-                _ => {
-                    order.push(*id);
-                    stack.pop();
-                    continue;
-                }
-            };
-            *next += 1;
-            if !std::mem::replace(&mut seen[successor.index()], true) {
-                stack.push((successor, 0));
+/// A walk through the graph in postorder ([`Cfg::postorder`]). Who walks keeps account of the blocks:
+/// `discover` says whether a block has not been seen so far, and takes note of it.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Blocks whose successors are being visited, with the successor that is left, or itself.
+    stack: Vec<(BlockId, BlockId)>,
+}
+
+impl Walk {
+    /// Begins at the root.
+    pub fn start(&mut self, cfg: &Cfg, discover: impl FnMut(BlockId) -> bool) {
+        self.stack.clear();
+        self.stack.reserve(32);
+        self.descend(cfg, cfg.root, discover);
+    }
+
+    /// The next block.
+    pub fn next(
+        &mut self,
+        cfg: &Cfg,
+        mut discover: impl FnMut(BlockId) -> bool,
+    ) -> Option<BlockId> {
+        loop {
+            let (id, left) = self.stack.last_mut()?;
+            let (this, next) = (*id, std::mem::replace(left, *id));
+            if next == this {
+                self.stack.pop();
+                return Some(this);
             }
+            self.descend(cfg, next, &mut discover);
+        }
+    }
+
+    /// Goes to a block and on to first successors as long as they are new.
+    fn descend(&mut self, cfg: &Cfg, from: BlockId, mut discover: impl FnMut(BlockId) -> bool) {
+        let mut id = from;
+        while discover(id) {
+            let (first, second) = match cfg.block(id).term {
+                Term::If { jt, jf, .. } => (jf, jt),
+                Term::Goto(to) => (to, id),
+                Term::Ret(_) => (id, id),
+            };
+            self.stack.push((id, second));
+            id = first;
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use super::cfg::{BlockId, Cfg, Term, TestOp};
+use super::cfg::{BlockId, Cfg, Term, TestOp, Walk};
 use super::cond::Compare;
 use super::decision_tree::{self, Leaves};
 use super::optimize::{A, defines, uses};
@@ -41,56 +41,20 @@ pub fn emit_short(cfg: &Cfg) -> Result<Program, EmitError> {
     write(cfg, Leaves::SHORT)
 }
 
+/// Writes the blocks that the root reaches, each behind (that is, before) its successors; of two
+/// successors the one for "false" comes first, to stand last.
 fn write(cfg: &Cfg, leaves: Leaves) -> Result<Program, EmitError> {
     let mut out = Output::new(cfg.blocks.len(), cfg.insns.len() + cfg.blocks.len());
-    // Whether a block reads what the accumulator holds before it; successors come first.
-    let mut reads = vec![cfg.inner_jumps; cfg.blocks.len()];
-    for id in cfg.postorder() {
-        let block = cfg.block(id);
-        reads[id.index()] |= reads_accumulator(cfg, id, &reads);
-        match block.term {
-            Term::Ret(value) => out.push(Insn::stmt(op::RET | op::K, value)),
-            Term::Goto(to) if block.len == 0 => {
-                out.start[id.index()] = out.start[to.index()];
-                continue;
-            }
-            Term::Goto(to) => out.go(to),
-            Term::If { test: TestOp::Compare(compare), jt, jf } => {
-                out.branch(compare, Target::Block(jt), Target::Block(jf));
-            }
-            Term::If { test: TestOp::In(set), jt, jf } => {
-                let scratch = !reads[jt.index()] && !reads[jf.index()];
-                let set = &cfg.sets[set.0 as usize];
-                decision_tree::write(&mut out, set, [jt, jf], leaves, scratch);
-            }
-        }
-        for &insn in cfg.insns_of(id).iter().rev() {
-            out.push(insn);
-        }
-        out.start[id.index()] = out.front();
+    let mut walk = Walk::default();
+    walk.start(cfg, |id| out.discover(id));
+    while let Some(id) = walk.next(cfg, |id| out.discover(id)) {
+        out.block(cfg, id, leaves);
         if out.code.len() > MAX_INSNS {
             return Err(EmitError::TooLong);
         }
     }
     out.code.reverse();
     Ok(Program::from_insns(out.code))
-}
-
-/// Whether a block, or one behind it, reads the accumulator before it writes it.
-fn reads_accumulator(cfg: &Cfg, id: BlockId, reads: &[bool]) -> bool {
-    for insn in cfg.insns_of(id) {
-        if uses(insn) & A != 0 {
-            return true;
-        }
-        if defines(insn) & A != 0 {
-            return false;
-        }
-    }
-    match cfg.block(id).term {
-        Term::Ret(_) => false,
-        Term::Goto(to) => reads[to.index()],
-        Term::If { .. } => true,
-    }
 }
 
 /// Where a jump goes.
@@ -104,18 +68,86 @@ pub(super) enum Target {
 
 const NOWHERE: u32 = u32::MAX;
 
+/// What is known of a block while the program is written.
+#[derive(Clone, Copy)]
+struct Written {
+    /// Its first instruction; not yet known of a block whose successors are being written.
+    start: u32,
+    /// Found on the way from the root.
+    found: bool,
+    /// It, or one behind it, reads what the accumulator holds before it.
+    reads: bool,
+}
+
 /// A program being written backward. Places count from the end: the last instruction is 0.
 pub(super) struct Output {
     code: Vec<Insn>,
-    /// First instruction of each block.
-    start: Vec<u32>,
+    blocks: Vec<Written>,
     /// Latest island of each block; empty until there is one.
     island: Vec<u32>,
 }
 
 impl Output {
     fn new(blocks: usize, insns: usize) -> Self {
-        Self { code: Vec::with_capacity(insns), start: vec![NOWHERE; blocks], island: Vec::new() }
+        let unknown = Written { start: NOWHERE, found: false, reads: false };
+        let (code, blocks) = (Vec::with_capacity(insns), vec![unknown; blocks]);
+        Self { code, blocks, island: Vec::new() }
+    }
+
+    /// Whether a block has not been found before.
+    fn discover(&mut self, id: BlockId) -> bool {
+        !std::mem::replace(&mut self.blocks[id.index()].found, true)
+    }
+
+    /// Puts a block in front, all of whose successors are written.
+    fn block(&mut self, cfg: &Cfg, id: BlockId, leaves: Leaves) {
+        // Only sets ask for it.
+        if !cfg.sets.is_empty() {
+            self.blocks[id.index()].reads = cfg.inner_jumps || self.reads_accumulator(cfg, id);
+        }
+        let block = cfg.block(id);
+        match block.term {
+            Term::Ret(value) => self.push(Insn::stmt(op::RET | op::K, value)),
+            Term::Goto(to) if block.len == 0 => {
+                self.blocks[id.index()].start = self.start(to);
+                return;
+            }
+            Term::Goto(to) => self.go(to),
+            Term::If { test: TestOp::Compare(compare), jt, jf } => {
+                self.branch(compare, Target::Block(jt), Target::Block(jf));
+            }
+            Term::If { test: TestOp::In(set), jt, jf } => {
+                let scratch = !self.blocks[jt.index()].reads && !self.blocks[jf.index()].reads;
+                let set = &cfg.sets[set.0 as usize];
+                decision_tree::write(self, set, [jt, jf], leaves, scratch);
+            }
+        }
+        for &insn in cfg.insns_of(id).iter().rev() {
+            self.push(insn);
+        }
+        self.blocks[id.index()].start = self.front();
+    }
+
+    /// Whether a block, or one behind it, reads the accumulator before it writes it.
+    fn reads_accumulator(&self, cfg: &Cfg, id: BlockId) -> bool {
+        for insn in cfg.insns_of(id) {
+            if uses(insn) & A != 0 {
+                return true;
+            }
+            if defines(insn) & A != 0 {
+                return false;
+            }
+        }
+        match cfg.block(id).term {
+            Term::Ret(_) => false,
+            Term::Goto(to) => self.blocks[to.index()].reads,
+            Term::If { .. } => true,
+        }
+    }
+
+    /// Place of a block's first instruction.
+    fn start(&self, id: BlockId) -> u32 {
+        self.blocks[id.index()].start
     }
 
     /// Puts an instruction in front.
@@ -130,7 +162,7 @@ impl Output {
 
     /// Goes on at a block: nothing when it is in front, else a jump or a copy of its `ret`.
     pub(super) fn go(&mut self, to: BlockId) {
-        let place = self.start[to.index()];
+        let place = self.start(to);
         let there = self.code[place as usize];
         match op::class(there.code) {
             _ if place == self.front() => {}
@@ -161,13 +193,15 @@ impl Output {
             NOWHERE => None,
             _ => u8::try_from(next - place - 1).ok(),
         };
-        let (place, shared) = match target {
-            Target::Place(place) => (place, NOWHERE),
-            Target::Block(id) => {
-                (self.start[id.index()], self.island.get(id.index()).map_or(NOWHERE, |at| *at))
-            }
+        let shared = || match target {
+            Target::Place(_) => NOWHERE,
+            Target::Block(id) => self.island.get(id.index()).map_or(NOWHERE, |at| *at),
         };
-        distance(place).or_else(|| distance(shared)).or_else(|| distance(island))
+        let place = match target {
+            Target::Place(place) => place,
+            Target::Block(id) => self.start(id),
+        };
+        distance(place).or_else(|| distance(shared())).or_else(|| distance(island))
     }
 
     /// Puts an island in front; returns its place.
@@ -175,9 +209,9 @@ impl Output {
         match target {
             Target::Place(place) => self.push_jump(place),
             Target::Block(id) => {
-                self.push_jump(self.start[id.index()]);
+                self.push_jump(self.start(id));
                 if self.island.is_empty() {
-                    self.island = vec![NOWHERE; self.start.len()];
+                    self.island = vec![NOWHERE; self.blocks.len()];
                 }
                 self.island[id.index()] = self.front();
             }

@@ -233,7 +233,7 @@ impl<'a> Parser<'a> {
             tok: Tok::End,
             span: 0..0,
             prev_end: 0,
-            ast: Ast::default(),
+            ast: Ast { exprs: Vec::with_capacity(8), ..Ast::default() },
             outer: Vec::new(),
             frame: Frame::new(Kind::Root, None, 0),
             ops: Vec::new(),

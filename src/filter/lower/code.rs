@@ -154,6 +154,10 @@ impl Lowerer<'_> {
         if !offset.variable || offset.reg.is_some() {
             return Ok(offset.reg);
         }
+        self.new_offset_reg(field)
+    }
+
+    fn new_offset_reg(&mut self, field: Field) -> Result<Option<u8>, LowerError> {
         let reg = self.regs.alloc_lasting()?;
         self.offset_mut(field).reg = Some(reg);
         match field {
@@ -279,19 +283,21 @@ impl Lowerer<'_> {
     ) -> Result<CondId, LowerError> {
         let and = alu(op::AND, mask);
         let masks = usize::from(mask != u32::MAX);
-        let short =
-            if base == Base::Transport4 { None } else { Some(self.last_step(base, offset, size)?) };
-        // Nearly all loads take one step, or two: no vector for these.
-        Ok(match short {
-            Some((None, load)) => self.compare(&[load, and][..1 + masks], cmp, k),
-            Some((Some(reg), load)) => {
-                self.compare(&[ldx_mem(reg), load, and][..2 + masks], cmp, k)
-            }
-            None => {
-                let mut steps = self.load_transport4(offset, size)?;
-                steps.extend((masks > 0).then_some(and));
-                self.compare(&steps, cmp, k)
-            }
+        if base == Base::Transport4 && self.layout.payload.variable {
+            let mut steps = self.load_transport4(offset, size)?;
+            steps.extend((masks > 0).then_some(and));
+            return Ok(self.compare(&steps, cmp, k));
+        }
+        // All other loads take one step, or two: no vector for these.
+        if base == Base::Transport4 {
+            let net = self.layout.payload.constant.wrapping_add(self.layout.network);
+            let header = insn(op::LDX | op::MSH | op::B, net);
+            let load = insn(op::LD | op::IND | size.code(), net.wrapping_add(offset));
+            return Ok(self.compare(&[header, load, and][..2 + masks], cmp, k));
+        }
+        Ok(match self.last_step(base, offset, size)? {
+            (None, load) => self.compare(&[load, and][..1 + masks], cmp, k),
+            (Some(reg), load) => self.compare(&[ldx_mem(reg), load, and][..2 + masks], cmp, k),
         })
     }
 
@@ -314,7 +320,7 @@ impl Lowerer<'_> {
         offset: u32,
         bytes: &[u8],
     ) -> Result<CondId, LowerError> {
-        let mut terms = Vec::new();
+        let mut terms = Vec::with_capacity(4);
         let mut rest = bytes;
         while let Some((head, word)) = rest.split_last_chunk::<4>() {
             let at = offset.wrapping_add(head.len() as u32);

@@ -37,6 +37,9 @@ pub(super) const ARP_FIELDS: AddrFields =
 pub(super) const RARP_FIELDS: AddrFields =
     AddrFields { ethertype: ethertype::REVARP, src: 14, dst: 24 };
 
+/// Protocols with IPv4 addresses, in the order they are tested.
+static WITH_V4: [AddrFields; 3] = [IP_FIELDS, ARP_FIELDS, RARP_FIELDS];
+
 impl Lowerer<'_> {
     /// Protocols whose IPv4 addresses a host primitive looks at; `of` names the identifier for
     /// the error.
@@ -45,14 +48,13 @@ impl Lowerer<'_> {
         proto: Option<Proto>,
         of: &str,
     ) -> Result<&'static [AddrFields], LowerError> {
-        const ALL: &[AddrFields] = &[IP_FIELDS, ARP_FIELDS, RARP_FIELDS];
         match proto {
             // Nothing but IP is carried over MPLS.
-            None if self.layout.mpls_depth > 0 => Ok(&ALL[..1]),
-            None => Ok(ALL),
-            Some(Proto::Ip) => Ok(&ALL[..1]),
-            Some(Proto::Arp) => Ok(&ALL[1..2]),
-            Some(Proto::Rarp) => Ok(&ALL[2..]),
+            None if self.layout.mpls_depth > 0 => Ok(&WITH_V4[..1]),
+            None => Ok(&WITH_V4),
+            Some(Proto::Ip) => Ok(&WITH_V4[..1]),
+            Some(Proto::Arp) => Ok(&WITH_V4[1..2]),
+            Some(Proto::Rarp) => Ok(&WITH_V4[2..]),
             Some(other) => Err(not_a_qualifier(other, of)),
         }
     }
@@ -61,16 +63,16 @@ impl Lowerer<'_> {
     pub(super) fn v4_hosts(
         &mut self,
         addrs: &[V4],
-        protocols: &[AddrFields],
+        protocols: &'static [AddrFields],
         dir: Option<Dir>,
     ) -> Lowered {
-        let mut terms = Vec::with_capacity(protocols.len());
-        for &fields in protocols {
+        let mut terms = [CondId(0); WITH_V4.len()];
+        for (term, &fields) in terms.iter_mut().zip(protocols) {
             let carried = self.link_type(fields.ethertype)?;
             let matches = self.v4_addresses(addrs, fields, dir)?;
-            terms.push(self.and(carried, matches));
+            *term = self.and(carried, matches);
         }
-        Ok(self.any(&terms))
+        Ok(self.any(&terms[..protocols.len()]))
     }
 
     /// Address fields of a packet already known to carry the protocol.
@@ -80,26 +82,28 @@ impl Lowerer<'_> {
         fields: AddrFields,
         dir: Option<Dir>,
     ) -> Lowered {
+        if let [addr] = addrs {
+            return self.v4_address_fields(*addr, fields, dir);
+        }
         let mut terms = Vec::with_capacity(addrs.len());
         for &addr in addrs {
-            let term = match dir {
-                Some(Dir::Src) => self.v4_field(addr, fields.src)?,
-                Some(Dir::Dst) => self.v4_field(addr, fields.dst)?,
-                Some(Dir::SrcAndDst) => {
-                    let src = self.v4_field(addr, fields.src)?;
-                    let dst = self.v4_field(addr, fields.dst)?;
-                    self.and(src, dst)
-                }
-                None | Some(Dir::SrcOrDst) => {
-                    let src = self.v4_field(addr, fields.src)?;
-                    let dst = self.v4_field(addr, fields.dst)?;
-                    self.or(src, dst)
-                }
-                Some(other) => return Err(LowerError::WlanOnly(direction(other))),
-            };
-            terms.push(term);
+            terms.push(self.v4_address_fields(addr, fields, dir)?);
         }
         Ok(self.any(&terms))
+    }
+
+    fn v4_address_fields(&mut self, addr: V4, fields: AddrFields, dir: Option<Dir>) -> Lowered {
+        match dir {
+            Some(Dir::Src) => self.v4_field(addr, fields.src),
+            Some(Dir::Dst) => self.v4_field(addr, fields.dst),
+            None | Some(Dir::SrcOrDst | Dir::SrcAndDst) => {
+                let src = self.v4_field(addr, fields.src)?;
+                let dst = self.v4_field(addr, fields.dst)?;
+                let both = dir == Some(Dir::SrcAndDst);
+                Ok(if both { self.and(src, dst) } else { self.or(src, dst) })
+            }
+            Some(other) => Err(LowerError::WlanOnly(direction(other))),
+        }
     }
 
     fn v4_field(&mut self, V4 { addr, mask }: V4, offset: u32) -> Lowered {

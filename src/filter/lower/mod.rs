@@ -146,8 +146,14 @@ enum Task {
 
 impl Lowerer<'_> {
     fn walk(&mut self, root: ExprId) -> Result<CondId, FilterError> {
-        let mut groups = vec![Group::new(true)];
-        let mut tasks = vec![Task::Visit { expr: root, negated: false }];
+        if let Expr::Prim(primitive, span) = self.ast.expr(root) {
+            let lowered = self.primitive(primitive);
+            return lowered.map_err(|error| FilterError::new(error.into(), span.clone()));
+        }
+        let mut groups = Vec::with_capacity(4);
+        let mut tasks = Vec::with_capacity(16);
+        groups.push(Group::new(true));
+        tasks.push(Task::Visit { expr: root, negated: false });
         while let Some(task) = tasks.pop() {
             match task {
                 Task::Visit { expr, negated } => {

@@ -33,24 +33,23 @@ impl Lowerer<'_> {
         // The ports are tested once for each protocol: what is known of the protocol then stays
         // known, and the optimizer makes one of tests that turn out to be equal.
         let protocols: &[u32] = proto.as_ref().map_or(&WITH_PORTS, std::slice::from_ref);
-        let mut v6 = Vec::with_capacity(protocols.len());
-        let mut v4 = Vec::with_capacity(protocols.len());
+        let mut terms = [CondId(0); WITH_PORTS.len()];
         let carried = self.link_type(ethertype::IPV6)?;
-        for &number in protocols {
+        for (term, &number) in terms.iter_mut().zip(protocols) {
             let transport = self.transport(6, Some(number))?;
             let test = self.port_fields(Base::Transport6, ports, dir)?;
-            v6.push(self.and(transport, test));
+            *term = self.and(transport, test);
         }
-        let v6 = self.any(&v6);
+        let v6 = self.any(&terms[..protocols.len()]);
         let v6 = self.and(carried, v6);
         let carried = self.link_type(ethertype::IP)?;
-        for &number in protocols {
+        for (term, &number) in terms.iter_mut().zip(protocols) {
             let transport = self.transport(9, Some(number))?;
             let first = self.first_fragment()?;
             let test = self.port_fields(Base::Transport4, ports, dir)?;
-            v4.push(self.all(&[transport, first, test]));
+            *term = self.all(&[transport, first, test]);
         }
-        let v4 = self.any(&v4);
+        let v4 = self.any(&terms[..protocols.len()]);
         let v4 = self.and(carried, v4);
         Ok(self.or(v6, v4))
     }

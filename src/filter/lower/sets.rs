@@ -383,6 +383,9 @@ impl Lowerer<'_> {
     /// Joins the operands of a group.
     pub(super) fn join(&mut self, group: Group) -> Lowered {
         let Group { is_and, items, lists, .. } = group;
+        if let [Item::Node(only) | Item::Both { node: only, .. }] = items[..] {
+            return Ok(only);
+        }
         let ListParts { kinds, wide, .. } = lists.map_or_else(ListParts::default, |lists| *lists);
         let terms = Vec::with_capacity(items.len().min(1 << 12));
         let mut joining =

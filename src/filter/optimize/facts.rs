@@ -9,62 +9,57 @@ use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 pub(super) struct Question {
     /// Number of the question: the same question has the same number, and the same answer
     /// throughout a run of the program. 0 is none.
-    number: Value,
+    pub number: Value,
     /// The value tested.
     pub value: Value,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Default)]
-enum Kind {
-    /// Is it this constant?
-    Equals(u32),
-    /// Is it in this set?
-    In(u32),
-    #[default]
-    Other,
+    /// What is asked of it.
+    code: u16,
+    /// The constant or the number of the value that it is compared with, or the set.
+    operand: u32,
 }
 
 /// Marks questions among the value numbers; no instruction has such a code.
 const QUESTION: u16 = 0x8000;
 const IN_SET: u16 = QUESTION | 0x100;
-const SHORTENED: u16 = QUESTION | 0x200;
+/// The test has taken in arithmetic.
+const SHORTENED: u16 = 0x200;
+/// Is it this constant?
+const EQUALS: u16 = QUESTION | op::JEQ | op::K;
 
 impl Question {
     /// What a block asks; without a test it is only the value that it leaves.
     pub fn of(values: &mut Values, id: BlockId, term: &Term) -> Self {
         let value = values.at_exit(id, ACC);
-        let Term::If { test, .. } = *term else {
-            return Self { value, ..Self::default() };
+        let (code, operand) = match *term {
+            Term::If { test: TestOp::In(set), .. } => (IN_SET, set.0),
+            Term::If { test: TestOp::Compare(compare), .. } => {
+                let operation = QUESTION | op::operation(compare.code);
+                match op::src(compare.code) {
+                    op::X => {
+                        let index = values.at_exit(id, IDX);
+                        let constant = values.constant(index);
+                        constant.map_or((operation | op::X, index), |k| (operation | op::K, k))
+                    }
+                    _ => (operation | op::K, compare.k),
+                }
+            }
+            Term::Goto(_) | Term::Ret(_) => return Self { value, ..Self::default() },
         };
-        match test {
-            TestOp::In(set) => {
-                let number = values.of_question(IN_SET, value, set.0);
-                Self { number, value, kind: Kind::In(set.0) }
-            }
-            TestOp::Compare(compare) => {
-                let operation = op::operation(compare.code);
-                let index = (op::src(compare.code) == op::X).then(|| values.at_exit(id, IDX));
-                let constant = index.map_or(Some(compare.k), |index| values.constant(index));
-                let (source, operand) = match (constant, index) {
-                    (None, Some(index)) => (op::X, index),
-                    (constant, _) => (op::K, constant.unwrap_or_default()),
-                };
-                let number = values.of_question(QUESTION | source | operation, value, operand);
-                let kind = match constant {
-                    Some(k) if operation == op::JEQ => Kind::Equals(k),
-                    _ => Kind::Other,
-                };
-                Self { number, value, kind }
-            }
-        }
+        Self { number: values.of_question(code, value, operand), value, code, operand }
     }
 
     /// What a block asks whose test has taken in the arithmetic before it, in terms of the value
     /// before that; `values` are still those. Nothing but the same question answers it.
     pub fn before(values: &mut Values, id: BlockId, term: &Term) -> Self {
-        let Self { number, value, .. } = Self::of(values, id, term);
-        Self { number: values.of_question(SHORTENED, value, number), value, kind: Kind::Other }
+        let question = Self::of(values, id, term);
+        let code = question.code | SHORTENED;
+        let number = values.of_question(code, question.value, question.operand);
+        Self { number, code, ..question }
+    }
+
+    /// Whether a "yes" tells the value.
+    pub fn is_equality(&self) -> bool {
+        self.code == EQUALS
     }
 
     /// Whether the block asks anything.
@@ -72,33 +67,27 @@ impl Question {
         self.number != 0
     }
 
-    /// The highest number in it.
-    pub fn highest(&self) -> Value {
-        self.number.max(self.value)
-    }
-
     /// The answer that follows from the answer to a question about the same value, if any.
     /// Nothing cleverer than libpcap's rules (the same question, or equality with a constant): what
     /// is decided here makes whole branches and their loads go, and with them the verdict on
     /// packets too short for these loads.
     pub fn follows(&self, cfg: &Cfg, other: &Self, answer: bool) -> Option<bool> {
-        match (self.kind, other.kind) {
-            _ if self.number == other.number => Some(answer),
-            (_, Kind::Equals(known)) if answer => self.if_equal(cfg, known),
-            _ => None,
+        if self.number == other.number {
+            return Some(answer);
         }
+        if answer && other.is_equality() { self.if_equal(cfg, other.operand) } else { None }
     }
 
     /// The answer for a value that equals a constant.
     fn if_equal(&self, cfg: &Cfg, known: u32) -> Option<bool> {
-        match self.kind {
-            Kind::Equals(k) => Some(k == known),
-            Kind::In(set) => {
-                let set = &cfg.sets[set as usize];
+        match self.code {
+            EQUALS => Some(self.operand == known),
+            IN_SET => {
+                let set = &cfg.sets[self.operand as usize];
                 let above = set.partition_point(|&(low, _)| low <= known);
                 Some(set[..above].last().is_some_and(|&(_, high)| known <= high))
             }
-            Kind::Other => None,
+            _ => None,
         }
     }
 }
@@ -151,8 +140,8 @@ impl Facts {
             *known = Some(answer);
             self.undo.push(Undo::Answer(question.number));
         }
-        if let (Kind::Equals(k), true) = (question.kind, answer) {
-            let old = self.equal[question.value as usize].replace(k);
+        if answer && question.is_equality() {
+            let old = self.equal[question.value as usize].replace(question.operand);
             self.undo.push(Undo::Equal(question.value, old));
         }
     }

@@ -1,7 +1,8 @@
 //! What every pass asks of the graph: order, edges coming in, and which registers are alive.
 
+use super::values::Value;
 use crate::bpf::{Insn, op};
-use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
+use crate::filter::cfg::{BlockId, Cfg, Term, TestOp, Walk};
 
 /// A set of registers: bit 0 is the accumulator, bit 1 the index register, bit `2 + i` scratch
 /// word `i`.
@@ -90,6 +91,10 @@ pub(super) struct Info {
     pub written: Regs,
     /// Place in the postorder.
     pub place: u32,
+    /// Value of the accumulator on arrival, and whether the block is in a chain already, by exit:
+    /// for regrouping.
+    pub arriving: Value,
+    pub in_chain: [bool; 2],
     /// The last walk that came here.
     seen: u32,
 }
@@ -108,9 +113,8 @@ pub(super) struct Flow {
     /// Some block ends in an unconditional jump.
     pub has_gotos: bool,
     /// Number of the current walk.
-    walk: u32,
-    /// Blocks whose successors are being visited.
-    stack: Vec<BlockId>,
+    number: u32,
+    walk: Walk,
 }
 
 impl Flow {
@@ -120,7 +124,6 @@ impl Flow {
             exact,
             post: Vec::with_capacity(blocks),
             info: Vec::with_capacity(blocks),
-            stack: Vec::with_capacity(32),
             ..Self::default()
         }
     }
@@ -128,10 +131,8 @@ impl Flow {
     /// Looks at the graph anew: its shape and its instructions.
     pub fn update(&mut self, cfg: &Cfg) {
         self.info.resize(cfg.blocks.len(), Info::default());
-        self.visit(cfg);
         self.self_contained = true;
-        for at in 0..self.post.len() {
-            let id = self.post[at];
+        self.visit(cfg, |info, id| {
             let term = &cfg.block(id).term;
             let (mut exposed, mut written) = (0, 0);
             for insn in cfg.insns_of(id) {
@@ -139,76 +140,48 @@ impl Flow {
                 written |= defines(insn);
             }
             exposed |= term_uses(term) & !written;
-            self.self_contained &=
-                exposed == 0 && (written & A != 0 || matches!(term, Term::Ret(_)));
-            let info = &mut self.info[id.index()];
             (info.exposed, info.written) = (exposed, written);
-            self.count(id, term);
-        }
-        self.info[cfg.root.index()].incoming += 1;
+            exposed == 0 && (written & A != 0 || matches!(term, Term::Ret(_)))
+        });
     }
 
     /// Looks at the graph's shape anew; the blocks' instructions are as before.
     pub fn update_shape(&mut self, cfg: &Cfg) {
-        self.visit(cfg);
-        for at in 0..self.post.len() {
-            let id = self.post[at];
-            self.count(id, &cfg.block(id).term);
-        }
-        self.info[cfg.root.index()].incoming += 1;
+        self.visit(cfg, |_, _| true);
     }
 
-    /// Counts a block's edges and finds what is alive before it; successors come first.
-    fn count(&mut self, id: BlockId, term: &Term) {
-        let live_out = match *term {
-            Term::Ret(_) => 0,
-            Term::Goto(to) => {
-                self.has_gotos = true;
-                self.enter(to)
-            }
-            Term::If { jt, jf, .. } => self.enter(jt) | self.enter(jf),
-        };
-        let info = &mut self.info[id.index()];
-        info.live_in = info.exposed | (live_out & !info.written);
-    }
-
-    fn enter(&mut self, id: BlockId) -> Regs {
-        let info = &mut self.info[id.index()];
-        info.incoming += 1;
-        info.live_in
-    }
-
-    /// Finds the reachable blocks in postorder, "false" first (as [`Cfg::postorder`]).
-    fn visit(&mut self, cfg: &Cfg) {
-        self.walk += 1;
+    /// Goes through the reachable blocks in postorder, counts their edges and finds what is alive
+    /// before them; successors come first. `look` looks at a block and says whether it loads all that
+    /// it tests itself.
+    fn visit(&mut self, cfg: &Cfg, mut look: impl FnMut(&mut Info, BlockId) -> bool) {
+        self.number += 1;
         self.has_gotos = false;
         self.post.clear();
-        self.stack.clear();
-        self.discover(cfg.root);
-        while let Some(&id) = self.stack.last() {
-            let (first, second) = match cfg.block(id).term {
-                Term::If { jt, jf, .. } => (jf, jt),
-                Term::Goto(to) => (to, to),
-                Term::Ret(_) => (id, id),
+        let Self { number, walk, post, .. } = self;
+        let (number, info) = (*number, &mut self.info[..]);
+        // Every edge comes here once.
+        let discover = |info: &mut [Info], id: BlockId| {
+            let info = &mut info[id.index()];
+            let new = std::mem::replace(&mut info.seen, number) != number;
+            info.incoming = if new { 1 } else { info.incoming + 1 };
+            new
+        };
+        walk.start(cfg, |id| discover(info, id));
+        while let Some(id) = walk.next(cfg, |id| discover(info, id)) {
+            let live_out = match cfg.block(id).term {
+                Term::Ret(_) => 0,
+                Term::Goto(to) => {
+                    self.has_gotos = true;
+                    info[to.index()].live_in
+                }
+                Term::If { jt, jf, .. } => info[jt.index()].live_in | info[jf.index()].live_in,
             };
-            if !self.discover(first) && !self.discover(second) {
-                self.stack.pop();
-                self.info[id.index()].place = self.post.len() as u32;
-                self.post.push(id);
-            }
+            let info = &mut info[id.index()];
+            self.self_contained &= look(info, id);
+            info.live_in = info.exposed | (live_out & !info.written);
+            info.place = post.len() as u32;
+            post.push(id);
         }
-    }
-
-    /// Puts a block on the stack unless the walk has been there.
-    fn discover(&mut self, id: BlockId) -> bool {
-        let info = &mut self.info[id.index()];
-        if info.seen == self.walk {
-            return false;
-        }
-        info.seen = self.walk;
-        info.incoming = 0;
-        self.stack.push(id);
-        true
     }
 
     /// What is known of a block.

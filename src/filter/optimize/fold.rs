@@ -43,7 +43,7 @@ fn fold(values: &mut Values, insn: &Insn) -> Option<(Insn, Value)> {
     let class = op::class(insn.code);
     if matches!(class, op::ST | op::STX) {
         let source = values.now(if class == op::ST { ACC } else { IDX });
-        return (values.now(2 + (insn.k as usize & 15)) != source).then_some((*insn, 0));
+        return (values.word_now(insn.k) != source).then_some((*insn, 0));
     }
     let tax = insn.code == op::MISC | op::TAX;
     let target = if class == op::LDX || tax { IDX } else { ACC };

@@ -26,7 +26,8 @@ mod split;
 mod thread;
 mod values;
 
-use super::cfg::{BlockId, Cfg, Term};
+use super::cfg::{Block, BlockId, Cfg, Term, TestOp};
+use crate::bpf::{Insn, op};
 pub use dot::dot;
 use facts::Question;
 use flow::Flow;
@@ -57,8 +58,8 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
         return;
     }
     let flow = Flow::new(loads == Loads::KeepAll, cfg.blocks.len());
-    let values = Values::new(loads == Loads::KeepAll);
-    let mut state = State { trace, flow, values };
+    let values = Values::new(loads == Loads::KeepAll, cfg);
+    let mut state = State { trace, flow, values, plain: is_plain(cfg) };
     state.branches(cfg);
     state.instructions(cfg);
     state.tails(cfg, loads);
@@ -76,6 +77,23 @@ struct State<'a> {
     trace: &'a mut dyn FnMut(&str, &Cfg),
     flow: Flow,
     values: Values,
+    /// There is nothing to fold and nothing to shorten.
+    plain: bool,
+}
+
+/// Whether a program only tests what it loads from the packet, as most do.
+fn is_plain(cfg: &Cfg) -> bool {
+    let plain_load = |insn: &Insn| {
+        matches!(op::class(insn.code), op::LD | op::LDX)
+            && !matches!(op::mode(insn.code), op::IMM | op::MEM)
+    };
+    let simplest = |block: &Block| match block.term {
+        Term::If { test: TestOp::Compare(compare), jt, jf } => {
+            peephole::simplest_test(compare, jt, jf) == block.term
+        }
+        _ => true,
+    };
+    cfg.insns.iter().all(plain_load) && cfg.blocks.iter().all(simplest)
 }
 
 fn gotos_pass(cfg: &mut Cfg, flow: &mut Flow, _: &mut Values) -> bool {
@@ -97,16 +115,20 @@ impl State<'_> {
         changed
     }
 
-    /// Looks at the graph anew and numbers its values.
+    /// Looks at the graph anew and numbers the values that it tests.
     fn analyse(&mut self, cfg: &mut Cfg) {
         self.flow.update(cfg);
-        self.values.number(cfg, &self.flow);
+        if self.flow.self_contained {
+            self.values.number_tests(cfg, &self.flow);
+        } else {
+            self.values.number(cfg, &self.flow);
+        }
     }
 
     /// Moves branches and blocks.
     fn branches(&mut self, cfg: &mut Cfg) {
         let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
-        let mut questions = Vec::new();
+        let mut questions = Vec::with_capacity(cfg.blocks.len());
         self.analyse(cfg);
         if self.pass(cfg, "join", gotos_pass) {
             self.analyse(cfg);
@@ -120,8 +142,8 @@ impl State<'_> {
             let stale = !self.flow.self_contained;
             // As far as it goes: where blocks that were passed over led together, more is known.
             while budget > 0
-                && self.pass(cfg, "thread", |cfg, flow, _| {
-                    thread::thread_edges(cfg, flow, &questions, &mut thread)
+                && self.pass(cfg, "thread", |cfg, flow, values| {
+                    thread::thread_edges(cfg, flow, &questions, values.len(), &mut thread)
                 })
             {
                 threaded = true;
@@ -178,6 +200,10 @@ impl State<'_> {
         questions: &mut Vec<Question>,
         regroup: &mut RegroupWork,
     ) -> bool {
+        if self.plain {
+            self.ask(cfg, questions, regroup);
+            return false;
+        }
         let mut shortened = Vec::new();
         let folded =
             self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
@@ -196,10 +222,10 @@ impl State<'_> {
             self.analyse(cfg);
         }
         self.ask(cfg, questions, regroup);
-        for &id in shortened.iter().take_while(|_| as_written) {
-            questions[id.index()] = Question::before(&mut self.values, id, &cfg.block(id).term);
-        }
         if as_written {
+            for &id in &shortened {
+                questions[id.index()] = Question::before(&mut self.values, id, &cfg.block(id).term);
+            }
             regroup.resize(self.values.len());
             self.flow.update(cfg);
         }
@@ -222,16 +248,21 @@ impl State<'_> {
             // Loads that went because they change nothing do not count, but are worth showing.
             let mut again = fold::fold_insns(cfg, &self.flow, &mut self.values);
             (self.trace)("fold", cfg);
-            again |= self
-                .pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
+            if !self.plain {
+                again |= self.pass(cfg, "fold tests", |cfg, flow, values| {
+                    fold::fold_tests(cfg, flow, values)
+                });
+            }
             again |=
                 self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
-            again |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
-                peephole::shorten_insns(cfg, flow, values)
-            });
-            again |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
-                peephole::shorten_tests(cfg, flow, &mut Vec::new())
-            });
+            if !self.plain {
+                again |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
+                    peephole::shorten_insns(cfg, flow, values)
+                });
+                again |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
+                    peephole::shorten_tests(cfg, flow, &mut Vec::new())
+                });
+            }
             if !again {
                 break;
             }
@@ -259,7 +290,8 @@ impl State<'_> {
                 break;
             }
             self.flow.exact = true;
-            self.analyse(cfg);
+            self.flow.update(cfg);
+            self.values.number(cfg, &self.flow);
             self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
             self.flow.update(cfg);
             self.pass(cfg, "join", gotos_pass);

@@ -27,12 +27,11 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Vec<Bloc
         let Term::If { test: TestOp::Compare(mut compare), mut jt, mut jf } = block.term else {
             continue;
         };
-        let a_is_free = flow.live_out(&block.term) & A == 0;
-        let last = cfg.insns_of(id).last().copied();
         let mut absorbed = 0;
-        if let Some(last) = last
-            && compare.code == JEQ_K
-            && a_is_free
+        if compare.code == JEQ_K
+            && let Some(last) = cfg.insns_of(id).last()
+            && op::class(last.code) == op::ALU
+            && flow.live_out(&block.term) & A == 0
         {
             absorbed = 1;
             match last.code {
@@ -58,7 +57,7 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Vec<Bloc
 }
 
 /// `jset` with no bit or all of them.
-fn simplest_test(compare: Compare, jt: BlockId, jf: BlockId) -> Term {
+pub(super) fn simplest_test(compare: Compare, jt: BlockId, jf: BlockId) -> Term {
     match compare {
         Compare { code: JSET_K, k: 0 } => Term::If { test: TestOp::Compare(compare), jt: jf, jf },
         Compare { code: JSET_K, k: u32::MAX } => {

@@ -5,7 +5,7 @@
 //! order otherwise), so that the value is loaded once.
 
 use super::facts::Question;
-use super::flow::{Flow, Regs, successors};
+use super::flow::{Flow, Regs};
 use super::values::Value;
 use crate::filter::cfg::{Block, BlockId, Cfg, Term, TestOp};
 
@@ -20,7 +20,7 @@ pub(super) fn regroup_chains(
     if flow.exact {
         return false;
     }
-    work.prepare(cfg, flow, questions);
+    RegroupWork::prepare(cfg, flow, questions);
     let mut changed = false;
     for exit in [true, false] {
         for at in (0..flow.post.len()).rev() {
@@ -36,10 +36,6 @@ pub(super) fn regroup_chains(
 /// Memory that is used again from one round to the next.
 #[derive(Default)]
 pub(super) struct RegroupWork {
-    /// Value of the accumulator on arrival, by block.
-    arriving: Vec<Value>,
-    /// Whether a block is in a chain already, by block and exit.
-    in_chain: Vec<[bool; 2]>,
     chain: Vec<BlockId>,
     /// Group of each value in the stretch at hand.
     group_of: Vec<u32>,
@@ -56,36 +52,44 @@ impl RegroupWork {
         self.group_of.resize(self.group_of.len().max(numbers), NO_GROUP);
     }
 
-    fn prepare(&mut self, cfg: &Cfg, flow: &Flow, questions: &[Question]) {
-        self.in_chain.clear();
-        self.in_chain.resize(cfg.blocks.len(), [false; 2]);
-        self.arriving.clear();
-        self.arriving.resize(cfg.blocks.len(), 0);
+    fn prepare(cfg: &Cfg, flow: &mut Flow, questions: &[Question]) {
+        for &id in &flow.post {
+            flow.info[id.index()].arriving = 0;
+            flow.info[id.index()].in_chain = [false; 2];
+        }
+        let mut arrive = |id: BlockId, value| {
+            let arriving = &mut flow.info[id.index()].arriving;
+            *arriving = if *arriving == 0 || *arriving == value { value } else { SEVERAL };
+        };
         for &id in &flow.post {
             let value = questions[id.index()].value;
-            for next in successors(&cfg.block(id).term) {
-                let arriving = &mut self.arriving[next.index()];
-                *arriving =
-                    if matches!(*arriving, 0) || *arriving == value { value } else { SEVERAL };
+            match cfg.block(id).term {
+                Term::Ret(_) => {}
+                Term::Goto(to) => arrive(to, value),
+                Term::If { jt, jf, .. } => {
+                    arrive(jt, value);
+                    arrive(jf, value);
+                }
             }
         }
     }
 
     /// Collects the chain that begins at a block; false when there is nothing to regroup.
-    fn chain_from(&mut self, cfg: &Cfg, flow: &Flow, head: BlockId, exit: bool) -> bool {
+    fn chain_from(&mut self, cfg: &Cfg, flow: &mut Flow, head: BlockId, exit: bool) -> bool {
+        if flow.of(head).in_chain[usize::from(exit)] {
+            return false;
+        }
         let Some((target, mut next)) = exits(cfg, head, exit) else {
             return false;
         };
-        if self.in_chain[head.index()][usize::from(exit)] {
-            return false;
-        }
         self.chain.clear();
+        self.chain.reserve(16);
         self.chain.push(head);
         while flow.of(next).incoming == 1
             && let Some((same, after)) = exits(cfg, next, exit)
             && same == target
         {
-            self.in_chain[next.index()][usize::from(exit)] = true;
+            flow.info[next.index()].in_chain[usize::from(exit)] = true;
             self.chain.push(next);
             next = after;
         }
@@ -104,6 +108,9 @@ impl RegroupWork {
         let Some((target, end)) = exits(cfg, last, exit) else {
             return false;
         };
+        if flow.self_contained {
+            return self.regroup_stretch(cfg, flow, questions, 0..self.chain.len());
+        }
         let mut read: Regs = flow.of(target).live_in | flow.of(end).live_in;
         for &id in &self.chain {
             read |= flow.of(id).exposed;
@@ -131,7 +138,7 @@ impl RegroupWork {
         let places = &self.chain[stretch];
         let tested = |id: &BlockId| questions[id.index()].value;
         // The value that the accumulator holds on arrival comes first if it is tested here.
-        let arriving = self.arriving[places[0].index()];
+        let arriving = flow.of(places[0]).arriving;
         let arrives = places.iter().any(|id| tested(id) == arriving);
         let mut groups = 0;
         let mut highest = 0;
@@ -146,9 +153,9 @@ impl RegroupWork {
             highest = highest.max(*group);
         }
         self.contents.clear();
-        for id in places {
-            let group = self.group_of[tested(id) as usize];
-            if !in_order {
+        if !in_order {
+            for id in places {
+                let group = self.group_of[tested(id) as usize];
                 self.contents.push((group, Contents::take(cfg, flow, questions, *id)));
             }
         }

@@ -3,7 +3,6 @@
 use super::dominators::{Dominators, Node, block_node};
 use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
-use super::values::Value;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// Tests that all walks together may pass over, per block and in all: more happens only where thousands of
@@ -23,15 +22,18 @@ pub(super) fn thread_edges(
     cfg: &mut Cfg,
     flow: &Flow,
     questions: &[Question],
+    numbers: usize,
     work: &mut ThreadWork,
 ) -> bool {
     let longest = if work.steps.is_none() { FIRST_STEPS } else { usize::MAX };
     let steps = *work.steps.get_or_insert(STEPS + STEPS_PER_BLOCK * flow.post.len());
     let mut router = Router { cfg, flow, questions, steps, longest, changed: false };
     if flow.post.len() <= SMALL {
-        thread_small(&mut router);
+        work.about.clear();
+        work.about.resize(numbers, 0);
+        thread_small(&mut router, &mut work.about);
     } else {
-        thread_large(&mut router, work);
+        thread_large(&mut router, numbers, work);
     }
     work.steps = Some(router.steps);
     router.changed
@@ -41,6 +43,8 @@ pub(super) fn thread_edges(
 #[derive(Default)]
 pub(super) struct ThreadWork {
     dominators: Dominators,
+    /// See [`look_around`].
+    about: Vec<u64>,
     /// Empty between rounds.
     facts: Facts,
     stack: Vec<Visit>,
@@ -48,83 +52,115 @@ pub(super) struct ThreadWork {
     steps: Option<usize>,
 }
 
-/// So many blocks have their edges in the bits of one word.
+/// So many blocks have bits in one word.
 const SMALL: usize = 64;
 
-/// The dominating edges of every block as a set: an edge is bit `2 * place` (true) or the next one
-/// (false), with the block's place in postorder.
-fn thread_small(router: &mut Router) {
+/// Edges as two sets of blocks: those left by "true" and those left by "false". A block is bit `place`,
+/// its place in postorder.
+#[derive(Clone, Copy)]
+struct Edges {
+    yes: u64,
+    no: u64,
+}
+
+impl Edges {
+    /// The same with an edge of the block at a place.
+    fn with(self, place: usize, taken: bool) -> Self {
+        let bit = 1 << place;
+        if taken {
+            Self { yes: self.yes | bit, ..self }
+        } else {
+            Self { no: self.no | bit, ..self }
+        }
+    }
+
+    fn keep(&mut self, others: Self) {
+        self.yes &= others.yes;
+        self.no &= others.no;
+    }
+
+    /// Those of which the answer to a question may follow, as a set of blocks.
+    fn about(self, question: &Question, about: &[u64]) -> u64 {
+        let same = about[question.number as usize];
+        self.yes & (about[question.value as usize] | same) | self.no & same
+    }
+}
+
+/// The edges that dominate each block as sets.
+fn thread_small(router: &mut Router, about: &mut [u64]) {
+    let dominators = look_around(router, about);
+    for (place, &id) in router.flow.post.iter().enumerate() {
+        let known = dominators[place];
+        match router.cfg.block(id).term {
+            Term::Ret(_) => {}
+            Term::Goto(to) => thread_edge(router, id, (true, to), known, about),
+            Term::If { jt, jf, .. } => {
+                thread_edge(router, id, (true, jt), known.with(place, true), about);
+                thread_edge(router, id, (false, jf), known.with(place, false), about);
+            }
+        }
+    }
+}
+
+/// Leads the edge of a block as far as what is known on it decides.
+#[inline]
+fn thread_edge(
+    router: &mut Router,
+    id: BlockId,
+    (taken, to): (bool, BlockId),
+    known: Edges,
+    about: &[u64],
+) {
+    let questions = router.questions;
+    if known.about(&questions[to.index()], about) == 0 && !is_decided(&router.cfg.block(to).term) {
+        return;
+    }
+    router.edge(id, taken, |router, question| {
+        let mut facts = known.about(question, about);
+        while facts != 0 {
+            let fact = facts.trailing_zeros() as usize;
+            facts &= facts - 1;
+            let learnt = &questions[router.flow.post[fact].index()];
+            let answer = question.follows(router.cfg, learnt, known.yes >> fact & 1 != 0);
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        None
+    });
+}
+
+/// Finds the edges that dominate each block, by its place; and which blocks ask a question, by its
+/// number, or for equality with a constant, by the number of the value.
+fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
     let Router { cfg, flow, questions, .. } = router;
-    let count = flow.post.len();
-    let mut dominators = [u128::MAX; SMALL];
-    let mut classes = Classes { values: [0; SMALL], edges: [0; SMALL], count: 0 };
-    let mut class_of = [0u8; SMALL];
-    dominators[count - 1] = 0;
+    let mut dominators = [Edges { yes: u64::MAX, no: u64::MAX }; SMALL];
+    dominators[flow.post.len() - 1] = Edges { yes: 0, no: 0 };
     for (place, &id) in flow.post.iter().enumerate().rev() {
         let known = dominators[place];
         match cfg.block(id).term {
             Term::Ret(_) => {}
-            Term::Goto(to) => dominators[flow.of(to).place as usize] &= known,
+            Term::Goto(to) => dominators[flow.of(to).place as usize].keep(known),
             Term::If { jt, jf, .. } => {
-                let edge = 1 << (2 * place);
-                class_of[place] = classes.add(questions[id.index()].value, 3 * edge);
-                dominators[flow.of(jt).place as usize] &= known | edge;
-                dominators[flow.of(jf).place as usize] &= known | edge << 1;
-            }
-        }
-    }
-    for (place, &dominated) in dominators.iter().enumerate().take(count) {
-        let id = router.flow.post[place];
-        let (targets, edges) = match router.cfg.block(id).term {
-            Term::Ret(_) => continue,
-            Term::Goto(to) => ([to; 2], 1),
-            Term::If { jt, jf, .. } => ([jt, jf], 2),
-        };
-        for (edge, &to) in targets.iter().enumerate().take(edges) {
-            let known = dominated | 1 << (2 * place + edge);
-            let class = usize::from(class_of[router.flow.of(to).place as usize]);
-            let undecided = match router.cfg.block(to).term {
-                Term::Ret(_) => true,
-                Term::Goto(_) => false,
-                Term::If { jt, jf, .. } => jt != jf && known & classes.edges[class] == 0,
-            };
-            if undecided {
-                continue;
-            }
-            router.edge(id, edge == 0, |router, question, at| {
-                let class = class_of[router.flow.of(at).place as usize];
-                let mut related = known & classes.edges[usize::from(class)];
-                while related != 0 {
-                    let fact = related.trailing_zeros() as usize;
-                    related &= related - 1;
-                    let learnt = &router.questions[router.flow.post[fact / 2].index()];
-                    let answer = question.follows(router.cfg, learnt, fact % 2 == 0);
-                    if answer.is_some() {
-                        return answer;
-                    }
+                let question = &questions[id.index()];
+                about[question.number as usize] |= 1 << place;
+                if question.is_equality() {
+                    about[question.value as usize] |= 1 << place;
                 }
-                None
-            });
+                dominators[flow.of(jt).place as usize].keep(known.with(place, true));
+                dominators[flow.of(jf).place as usize].keep(known.with(place, false));
+            }
         }
     }
+    dominators
 }
 
-/// The edges of all blocks that test the same value, for each value.
-struct Classes {
-    values: [Value; SMALL],
-    edges: [u128; SMALL],
-    count: usize,
-}
-
-impl Classes {
-    /// Adds edges of a block that tests a value; returns where that value's edges are.
-    fn add(&mut self, value: Value, edges: u128) -> u8 {
-        let known = self.values[..self.count].iter().position(|&other| other == value);
-        let class = known.unwrap_or(self.count);
-        self.values[class] = value;
-        self.count = self.count.max(class + 1);
-        self.edges[class] |= edges;
-        class as u8
+/// Whether a block goes to the same successor whatever it asks.
+fn is_decided(term: &Term) -> bool {
+    match *term {
+        Term::Ret(_) => false,
+        Term::Goto(_) => true,
+        Term::If { jt, jf, .. } => jt == jf,
     }
 }
 
@@ -137,9 +173,8 @@ enum Visit {
 }
 
 /// Visits the dominator tree depth first, with the facts that hold at each edge.
-fn thread_large(router: &mut Router, work: &mut ThreadWork) {
+fn thread_large(router: &mut Router, numbers: usize, work: &mut ThreadWork) {
     work.dominators.update(router.cfg, router.flow);
-    let numbers = router.questions.iter().map(Question::highest).max().unwrap_or(0) as usize + 1;
     work.facts.reset(numbers);
     let ThreadWork { dominators, facts, stack, .. } = work;
     stack.clear();
@@ -148,7 +183,7 @@ fn thread_large(router: &mut Router, work: &mut ThreadWork) {
         match visit {
             Visit::Leave(edge, mark) => {
                 let id = BlockId(edge / 3);
-                router.edge(id, edge % 3 == 1, |r, question, _| facts.answer(r.cfg, question));
+                router.edge(id, edge % 3 == 1, |r, question| facts.answer(r.cfg, question));
                 facts.rewind(mark);
             }
             Visit::Enter(node) => {
@@ -187,7 +222,7 @@ impl Router<'_> {
         &mut self,
         id: BlockId,
         taken: bool,
-        answer: impl Fn(&Self, &Question, BlockId) -> Option<bool>,
+        answer: impl Fn(&Self, &Question) -> Option<bool>,
     ) {
         let old = match self.cfg.block(id).term {
             Term::If { jt, .. } if taken => jt,
@@ -213,7 +248,7 @@ impl Router<'_> {
     fn destination(
         &mut self,
         target: BlockId,
-        answer: impl Fn(&Self, &Question, BlockId) -> Option<bool>,
+        answer: impl Fn(&Self, &Question) -> Option<bool>,
     ) -> BlockId {
         let mut best = target;
         let mut at = target;
@@ -227,7 +262,7 @@ impl Router<'_> {
                 Term::Ret(_) => break,
                 Term::Goto(to) => to,
                 Term::If { jt, jf, .. } if jt == jf => jt,
-                Term::If { jt, jf, .. } => match answer(self, &self.questions[at.index()], at) {
+                Term::If { jt, jf, .. } => match answer(self, &self.questions[at.index()]) {
                     Some(true) => jt,
                     Some(false) => jf,
                     None => break,
