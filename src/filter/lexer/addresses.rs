@@ -1,9 +1,21 @@
 //! How far numbers, names and addresses reach, and their values.
 
+/// Bytes that names consist of.
+static IN_NAMES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        byte += 1;
+    }
+    table
+};
+
 /// Length of the name at the start: letters, digits, `-`, `_`, `.`, of which the last is neither
 /// `-` nor `_`. The first byte is a letter or a digit.
 pub(super) fn name_len(text: &[u8]) -> usize {
-    let run = text.iter().take_while(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b)).count();
+    let run = text.iter().take_while(|b| IN_NAMES[usize::from(**b)]).count();
     let tail = text[..run].iter().rev().take_while(|b| b"-_".contains(b)).count();
     run - tail
 }
