@@ -15,7 +15,7 @@ fn stand_in(byte: u8) -> char {
 
 /// A text of bytes, from which [`restore`] makes the same bytes.
 pub fn keep(bytes: &[u8]) -> String {
-    if let (true, Ok(plain)) = (bytes.is_ascii(), str::from_utf8(bytes)) {
+    if let (true, Ok(plain)) = (bytes.is_ascii(), std::str::from_utf8(bytes)) {
         return plain.to_owned();
     }
     let mut text = String::with_capacity(bytes.len());
