@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use combined::Words;
 use fuzz::dlt::KNOWN;
 use fuzz::{Rng, guided, packets};
-use oracle::Oracle;
+use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Insn, image, interpret};
+use pcap::filter::Options;
 use pcap::linktype::Dlt;
 use support::{Table, build, options};
 
@@ -142,4 +143,20 @@ fn libpcaps_or_shorter() {
     assert!(compared.map(|(_, count)| count).sum::<u64>() > 40_000);
     let bad = listings.bad.len();
     assert!(bad == 0, "{bad} listings:\n{}", listings.bad[..bad.min(40)].join("\n"));
+}
+
+#[test]
+fn ip_broadcast_with_all_netmasks() {
+    let mut oracle = Oracle::start();
+    for dlt in [1, 9, 12, 113, 276] {
+        for netmask in (0..32).map(|bits| !(u32::MAX >> bits)).chain([0xff00_ff00, 1]) {
+            let own_options = Options { netmask: Some(netmask), ..options(Dlt(dlt), true) };
+            let own = build("ip broadcast", &own_options, &Table::default()).unwrap();
+            let asked = CompileOptions { dlt, netmask, ..CompileOptions::ethernet() };
+            let insn = |i: &oracle::Insn| Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+            let theirs = oracle.compile("ip broadcast", &asked).unwrap();
+            let theirs: Vec<Insn> = theirs.iter().map(insn).collect();
+            assert_eq!(show(own.insns()), show(&theirs), "DLT {dlt}, netmask {netmask:#x}");
+        }
+    }
 }

@@ -3,11 +3,10 @@
 use std::net::Ipv6Addr;
 
 use super::Lowerer;
-use super::code::{Base, Cmp, Size, alu};
+use super::code::{Base, Cmp, Size};
 use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto};
 use super::qualifiers::{direction, not_a_qualifier};
-use crate::bpf::op;
 use crate::filter::ast::{Dir, Proto};
 use crate::filter::cond::CondId;
 
@@ -197,16 +196,10 @@ impl Lowerer<'_> {
         let netmask = self.options.netmask.ok_or(LowerError::NoNetmask)?;
         let carried = self.link_type(ethertype::IP)?;
         let host_bits = !netmask;
-        let zeros = self.ip_dst_bits(host_bits, 0)?;
-        let ones = self.ip_dst_bits(host_bits, host_bits)?;
+        let zeros = self.eq_masked(Base::Net, 16, Size::W, host_bits, 0)?;
+        let ones = self.eq_masked(Base::Net, 16, Size::W, host_bits, host_bits)?;
         let broadcast = self.or(zeros, ones);
         Ok(self.and(carried, broadcast))
-    }
-
-    fn ip_dst_bits(&mut self, mask: u32, value: u32) -> Lowered {
-        let mut steps = self.load(Base::Net, 16, Size::W)?;
-        steps.push(alu(op::AND, mask));
-        Ok(self.compare(&steps, Cmp::Eq, value))
     }
 
     /// `ip multicast`.
