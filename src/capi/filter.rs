@@ -111,9 +111,9 @@ unsafe extern "C" fn interpret_sized(
         if first.is_null() || apart(len == 0) {
             return filter_anything(fp, h, pkt);
         }
-        let insns = std::slice::from_raw_parts(first, len as usize);
+        let start = Sized { at: first, behind: first.wrapping_add(len as usize) };
         let packet = std::slice::from_raw_parts(pkt, (*h).caplen as usize);
-        interpret_from(insns, packet, (*h).len, &Aux::NONE) as c_int
+        interpret_from(start, packet, (*h).len, &Aux::NONE) as c_int
     }
 }
 
@@ -215,5 +215,44 @@ impl<'a> Cursor<'a> for Unsized {
     #[inline(always)]
     fn is_before(self, other: Self) -> bool {
         self.0 < other.0
+    }
+}
+
+/// A place in a program of the caller's of known length. A slice would have to be cut at each step.
+#[derive(Clone, Copy)]
+struct Sized {
+    at: *const Insn,
+    behind: *const Insn,
+}
+
+impl<'a> Cursor<'a> for Sized {
+    #[inline(always)]
+    fn ahead(self, count: usize) -> Option<(&'a Insn, Self)> {
+        let place = self.skip(count);
+        if place.at >= self.behind {
+            return None;
+        }
+        // SAFETY: places go forward from the start of the program, but in `jump`, so that this one is
+        // within the program.
+        unsafe {
+            std::hint::assert_unchecked(!place.at.is_null());
+            Some((&*place.at, place))
+        }
+    }
+
+    #[inline(always)]
+    fn skip(self, count: usize) -> Self {
+        Self { at: self.at.wrapping_add(count), ..self }
+    }
+
+    #[inline(always)]
+    fn jump(self, start: Self, distance: i32) -> Option<Self> {
+        let at = self.at.wrapping_offset(distance as isize);
+        (start.at..self.behind).contains(&at).then_some(Self { at, ..self })
+    }
+
+    #[inline(always)]
+    fn is_before(self, other: Self) -> bool {
+        self.at < other.at
     }
 }

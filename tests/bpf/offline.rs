@@ -157,3 +157,64 @@ fn signal_handlers_may_run_filters() {
     assert!(HANDLED.load(Ordering::Relaxed) > 100);
     assert!(!WRONG.load(Ordering::Relaxed));
 }
+
+/// Neither are programs that leave themselves: at their end, or by a jump.
+#[test]
+fn programs_without_an_end_are_not_left() {
+    let edge = Edge::new(8192);
+    let programs = [
+        vec![Insn::stmt(0x00, 1)],
+        vec![Insn::stmt(0x05, 100)],
+        vec![Insn::stmt(0x05, -600i32 as u32)],
+        vec![Insn::jump(0x15, 0, 0, 0)],
+        vec![Insn::jump(0x15, 0, 255, 255), Insn::stmt(0x06, 1)],
+        vec![Insn::stmt(0x30, 0), Insn::jump(0x15, 7, 0, 1), Insn::stmt(0x06, 3)],
+        vec![Insn::stmt(0x04, 1); 1000],
+    ];
+    for insns in &programs {
+        let at = edge.put(insns);
+        for run in 0..ENOUGH {
+            let packet = [run as u8; 4];
+            let expected = bpf::interpret(insns, &packet, 4, &Aux::NONE);
+            assert_eq!(offline(at, insns.len(), packet.as_ptr(), 4), expected, "{insns:?}");
+        }
+    }
+}
+
+/// Programs of which a thread can keep the code of two only, and none is run for another.
+#[test]
+fn programs_that_share_a_place() {
+    // 256 bytes from one to the next.
+    let mut insns = vec![Insn::stmt(0x06, 0); 3 * 32];
+    for n in 0..3 {
+        insns[n * 32] = Insn::stmt(0x30, 0);
+        insns[n * 32 + 1] = Insn::stmt(0x04, n as u32);
+        insns[n * 32 + 2] = Insn::stmt(0x16, 0);
+    }
+    let mut natives = 0;
+    for round in 0..8 {
+        for n in [0, 1, 2, 1] {
+            let program = &insns[n * 32..][..3];
+            for run in 0..ENOUGH {
+                let byte = run as u8;
+                let verdict = offline(program.as_ptr(), 3, &byte, 1);
+                assert_eq!(verdict, u32::from(byte) + n as u32 + round);
+            }
+        }
+        natives += insns.chunks(32).filter(|p| bpf::is_cached_native(&p[..3])).count();
+        (0..3).for_each(|n| insns[n * 32 + 1].k += 1);
+    }
+    let jit = cfg!(target_arch = "x86_64") && std::env::var_os("PCAPX_JIT").is_none();
+    assert_eq!(natives > 0, jit);
+}
+
+/// A program that changes with every run, before there is any code for it.
+#[test]
+fn programs_change_in_their_first_runs() {
+    let mut insns = [Insn::stmt(0x00, 0), Insn::stmt(0x16, 0)];
+    for k in 0..3 * ENOUGH as u32 {
+        insns[0].k = k;
+        assert_eq!(offline(insns.as_ptr(), 2, &0, 1), k);
+        assert_eq!(offline(insns[1..].as_ptr(), 1, &0, 1), 0);
+    }
+}

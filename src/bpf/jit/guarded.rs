@@ -147,6 +147,7 @@ unsafe fn run_slot(
 }
 
 /// [`run_slot`], out of the way of programs in the first slot.
+#[cold]
 #[inline(never)]
 unsafe extern "C" fn run_second(
     packet: *const u8,

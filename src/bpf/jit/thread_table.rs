@@ -67,7 +67,6 @@ pub(super) use imp::{far_table, near_table};
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 mod imp {
     use super::Table;
-    use std::sync::atomic::{AtomicIsize, Ordering};
 
     std::arch::global_asm!(
         ".pushsection .tdata.oxpcap_filter_table, \"awT\", @progbits",
@@ -88,15 +87,54 @@ mod imp {
         options(att_syntax),
     );
 
-    /// From the thread pointer to the table, which is always negative; 0 while nobody has asked,
-    /// [`VARIES`] where it is not the same for all threads.
-    static OFFSET: AtomicIsize = AtomicIsize::new(0);
+    // From the thread pointer to the table, which is always negative; 0 while nobody has asked, VARIES
+    // where it is not the same for all threads. A `static` of ours would be reached by way of the global
+    // offset table.
+    std::arch::global_asm!(
+        ".pushsection .bss.oxpcap_filter_offset, \"aw\", @nobits",
+        ".balign 8",
+        ".globl oxpcap_filter_offset",
+        ".hidden oxpcap_filter_offset",
+        ".type oxpcap_filter_offset, @object",
+        ".size oxpcap_filter_offset, 8",
+        "oxpcap_filter_offset:",
+        ".zero 8",
+        ".popsection",
+        options(att_syntax),
+    );
     const VARIES: isize = 1;
+
+    /// `oxpcap_filter_offset`.
+    #[inline(always)]
+    fn offset() -> isize {
+        let offset;
+        // SAFETY: a word that lives for ever, as one load.
+        unsafe {
+            std::arch::asm!(
+                "movq oxpcap_filter_offset(%rip), {offset}",
+                offset = out(reg) offset,
+                options(att_syntax, nostack, pure, readonly, preserves_flags),
+            );
+        }
+        offset
+    }
+
+    /// Sets it; all threads find the same.
+    fn set_offset(offset: isize) {
+        // SAFETY: as above, as one store.
+        unsafe {
+            std::arch::asm!(
+                "movq {offset}, oxpcap_filter_offset(%rip)",
+                offset = in(reg) offset,
+                options(att_syntax, nostack, preserves_flags),
+            );
+        }
+    }
 
     /// This thread's table, if it is where the thread pointer says.
     #[inline(always)]
     pub fn near_table() -> Option<&'static Table> {
-        let offset = OFFSET.load(Ordering::Relaxed);
+        let offset = self::offset();
         if offset >= 0 {
             return None;
         }
@@ -143,12 +181,12 @@ mod imp {
                 options(att_syntax),
             );
         }
-        if OFFSET.load(Ordering::Relaxed) == 0 {
+        if self::offset() == 0 {
             let is_in_code = descriptor.addr() == offset as usize;
             // SAFETY: the descriptor's address, unless the linker has put the offset in its place.
             let is_fixed = is_in_code || unsafe { gives_a_constant(descriptor, offset) };
             let known = if is_fixed && offset < 0 { offset } else { VARIES };
-            OFFSET.store(known, Ordering::Relaxed);
+            set_offset(known);
         }
         // SAFETY: as above.
         unsafe { &*table }
