@@ -71,7 +71,7 @@ compare() {
     same "$label: built against the stage" "$out/$label.want" "$out/$label.stage.out"
 }
 
-for name in layout copy filters devices texts names odd loops callbacks threads states live cancel sandbox ours; do
+for name in layout copy filters devices texts names odd loops callbacks threads stack states live cancel sandbox ours; do
     build "$name"
 done
 
@@ -83,6 +83,7 @@ compare states states /dev/null "$data"
 compare loops loops /dev/null "$data/ssh.pcap"
 compare callbacks callbacks-file /dev/null file "$data/ssh.pcap"
 compare threads threads /dev/null "$data/ssh.pcap"
+compare stack stack /dev/null "$data/ssh.pcap"
 compare devices devices /dev/null
 compare filters listings listings.txt -d EN10MB
 compare filters verdicts filters.txt EN10MB RAW NULL LINUX_SLL LINUX_SLL2 IEEE802_11
