@@ -44,8 +44,7 @@ macro_rules! dlts {
     };
 }
 
-// Values and texts: pcap/dlt.h and what libpcap 1.10.3 answers for every value; private use as in
-// the development line.
+// Values and texts: pcap/dlt.h and what libpcap 1.10.3 answers for every value.
 dlts! {
     NULL = 0 => "BSD loopback";
     EN10MB = 1 => "Ethernet";
@@ -107,22 +106,22 @@ dlts! {
     LINUX_IRDA = 144 => "Linux IrDA";
     IBM_SP = 145;
     IBM_SN = 146;
-    USER0 = 147 => "Private use 0";
-    USER1 = 148 => "Private use 1";
-    USER2 = 149 => "Private use 2";
-    USER3 = 150 => "Private use 3";
-    USER4 = 151 => "Private use 4";
-    USER5 = 152 => "Private use 5";
-    USER6 = 153 => "Private use 6";
-    USER7 = 154 => "Private use 7";
-    USER8 = 155 => "Private use 8";
-    USER9 = 156 => "Private use 9";
-    USER10 = 157 => "Private use 10";
-    USER11 = 158 => "Private use 11";
-    USER12 = 159 => "Private use 12";
-    USER13 = 160 => "Private use 13";
-    USER14 = 161 => "Private use 14";
-    USER15 = 162 => "Private use 15";
+    USER0 = 147;
+    USER1 = 148;
+    USER2 = 149;
+    USER3 = 150;
+    USER4 = 151;
+    USER5 = 152;
+    USER6 = 153;
+    USER7 = 154;
+    USER8 = 155;
+    USER9 = 156;
+    USER10 = 157;
+    USER11 = 158;
+    USER12 = 159;
+    USER13 = 160;
+    USER14 = 161;
+    USER15 = 162;
     IEEE802_11_RADIO_AVS = 163 => "802.11 plus AVS radio information header";
     JUNIPER_MONITOR = 164 => "Juniper Passive Monitor PIC";
     BACNET_MS_TP = 165 => "BACnet MS/TP";
