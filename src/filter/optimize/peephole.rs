@@ -3,20 +3,10 @@
 use super::bounds::index_bound;
 use super::flow::{A, Flow, X, defines, term_uses, uses};
 use super::values::Values;
+use crate::bpf::code::{ADD_K, ADD_X, AND_K, JEQ_K, JEQ_X, JSET_K, SUB_K, SUB_X, TAX, TXA};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::Compare;
-
-const SUB_K: u16 = op::ALU | op::SUB | op::K;
-const SUB_X: u16 = op::ALU | op::SUB | op::X;
-const ADD_K: u16 = op::ALU | op::ADD | op::K;
-const ADD_X: u16 = op::ALU | op::ADD | op::X;
-const AND_K: u16 = op::ALU | op::AND | op::K;
-const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
-const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
-const JSET_K: u16 = op::JMP | op::JSET | op::K;
-const TAX: u16 = op::MISC | op::TAX;
-const TXA: u16 = op::MISC | op::TXA;
 
 /// Arithmetic just before a test becomes part of the test where nobody else reads its result; notes
 /// the blocks that lost an instruction.
