@@ -95,7 +95,19 @@ impl Filter {
     /// Runs it on complete packets without ancillary data. Bit `i % 64` of `mask[i / 64]` becomes
     /// 1 where packet `i` is accepted, all other bits become 0; packets that `mask` has no room
     /// for are not looked at. Returns how many were accepted.
+    #[inline]
     pub fn run_burst(&self, burst: Burst<'_>, mask: &mut [u64]) -> u32 {
+        match (self.native_burst.get(), &mut *mask) {
+            (Some(Some(code)), [word]) if burst.len() <= 64 => {
+                *word = code.run(burst);
+                word.count_ones()
+            }
+            _ => self.run_bursts(burst, mask),
+        }
+    }
+
+    #[inline(never)]
+    fn run_bursts(&self, burst: Burst<'_>, mask: &mut [u64]) -> u32 {
         let code = match self.is_native() {
             true => self.native_burst.get_or_init(|| BurstCode::compile(self.program.insns())),
             false => &None,
@@ -131,6 +143,7 @@ impl Filter {
     }
 
     /// Whether bursts need not be prepared any more.
+    #[inline]
     pub fn is_burst_ready(&self) -> bool {
         self.native_burst.get().is_some()
     }

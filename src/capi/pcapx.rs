@@ -78,8 +78,7 @@ pub unsafe extern "C" fn pcapx_filter_run_burst(
     // SAFETY: as the caller vouches.
     let mask = unsafe { std::slice::from_raw_parts_mut(mask, n.div_ceil(64)) };
     if f.is_null() || pkts.is_null() || lens.is_null() {
-        mask.fill(0);
-        return 0;
+        return run_nothing(mask);
     }
     // SAFETY: as the caller vouches.
     let (filter, pkts, lens) = unsafe {
@@ -88,9 +87,22 @@ pub unsafe extern "C" fn pcapx_filter_run_burst(
     // SAFETY: as the caller vouches.
     let burst = unsafe { Burst::new(pkts, lens) };
     if filter.is_burst_ready() {
-        // As above.
+        // Engines do not panic.
         return filter.run_burst(burst, mask);
     }
+    prepare_and_run(filter, burst, mask)
+}
+
+#[cold]
+fn run_nothing(mask: &mut [u64]) -> c_uint {
+    mask.fill(0);
+    0
+}
+
+/// Apart, so that bursts that are ready save no registers.
+#[cold]
+#[inline(never)]
+fn prepare_and_run(filter: &Filter, burst: Burst<'_>, mask: &mut [u64]) -> c_uint {
     guard_or(0, || filter.run_burst(burst, mask))
 }
 

@@ -18,27 +18,32 @@ impl<'a> Burst<'a> {
     ///
     /// # Safety
     /// Packet `i` is NULL, which is an empty packet, or has `lens[i]` bytes for `'a`.
+    #[inline]
     pub unsafe fn new(packets: &'a [*const u8], lens: &'a [u32]) -> Self {
         assert_eq!(packets.len(), lens.len());
         Self { packets, lens }
     }
 
     /// Where the packets are.
+    #[inline]
     pub fn packets(&self) -> &'a [*const u8] {
         self.packets
     }
 
     /// Their lengths, in bytes.
+    #[inline]
     pub fn lens(&self) -> &'a [u32] {
         self.lens
     }
 
     /// Number of packets.
+    #[inline]
     pub fn len(&self) -> usize {
         self.packets.len()
     }
 
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }

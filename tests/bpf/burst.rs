@@ -86,6 +86,35 @@ fn everyday_filters() {
     }
 }
 
+/// Bursts of which none, few or many packets are accepted: few are packed together.
+#[test]
+fn any_number_of_packets_may_pass() {
+    let mut oracle = Oracle::start();
+    let mut rng = Rng::new(23);
+    let all: Vec<_> = (0..6000).map(|_| traffic(&mut rng)).collect();
+    for filter in FILTERS {
+        let engines = Engines::new(&compile(&mut oracle, filter));
+        let passes =
+            |packet: &&Vec<u8>| engines.decoded.run(packet, packet.len() as u32, &Aux::NONE) != 0;
+        let (passed, rejected): (Vec<_>, Vec<_>) = all.iter().partition(passes);
+        // Long ones alone, or a short one here and there, which takes another way.
+        for least in [60, 60, 60, 0] {
+            for share in 0..=64 {
+                let count = 32 + rng.below(33);
+                let mut packets = Vec::new();
+                while packets.len() < count as usize {
+                    let from = if rng.below(64) < share { &passed } else { &rejected };
+                    let packet = from[rng.below(from.len() as u32) as usize];
+                    if packet.len() >= least {
+                        packets.push((packet.clone(), packet.len() as u32));
+                    }
+                }
+                check_burst(&engines, &packets);
+            }
+        }
+    }
+}
+
 /// Random programs on groups of packets that are all long, or all of nearly one length.
 #[test]
 fn random_programs_on_groups() {

@@ -6,9 +6,11 @@
 //! out and loads from the packet's start.
 
 mod nodes;
+mod sieve;
 mod windows;
 
 pub(super) use nodes::{Binary, Id, Node};
+pub(super) use sieve::Staged;
 pub(super) use windows::Window;
 
 use super::super::analysis::{bytes_needed, size, targets};
@@ -54,7 +56,7 @@ pub(super) struct Plan {
 impl Plan {
     /// For a strictly valid program; `None` where running it packet by packet is better, or it has
     /// loops, divisions, or loads that cannot be masked.
-    pub(super) fn new(insns: &[Insn]) -> Option<Self> {
+    fn new(insns: &[Insn]) -> Option<Self> {
         if insns.len() > MAX_LEN || has_backward_jump(insns) {
             return None;
         }
@@ -81,14 +83,7 @@ impl Plan {
                 node.operands().into_iter().flatten().for_each(|id| live[id as usize] = true);
             }
         }
-        let lives = |wanted: &Node| {
-            nodes.iter().zip(&live).any(|(node, &is_live)| is_live && node == wanted)
-        };
-        for window in &mut self.windows {
-            let wanted = |n: &u32| lives(&Node::Column(window.start + 4 * n));
-            window.columns = (0..4).filter(wanted).fold(0, |columns, n| columns | 1 << n);
-        }
-        self.windows.retain(|window| window.columns != 0);
+        self.windows = Windows::wanted(&self.windows, nodes, &live);
         let count = |wanted: fn(&Node) -> bool| {
             nodes.iter().zip(&live).filter(|(node, is_live)| **is_live && wanted(node)).count()
         };
@@ -258,11 +253,25 @@ impl<'a> Builder<'a> {
             return None;
         }
         if let Some((column, at)) = self.windows.find(offset, size) {
-            let bytes = self.nodes.add(Node::Column(column));
-            return Some(Some(self.nodes.add(Node::Field { bytes, at, size: size as u8 })));
+            return Some(Some(self.field(column, at, size as u8)));
         }
         let zero = self.nodes.constant(0);
         Some(self.gather(zero, op::ABS, (offset, size), reach))
+    }
+
+    /// A field that begins in a column.
+    fn field(&mut self, column: u32, at: u8, size: u8) -> Id {
+        let nodes = &mut self.nodes;
+        let bytes = nodes.add(Node::Column(column));
+        let here = size.min(4 - at);
+        let first = nodes.add(Node::Field { bytes, at, size: here });
+        if here == size {
+            return first;
+        }
+        let (bytes, size) = (nodes.add(Node::Column(column + 4)), size - here);
+        let last = nodes.add(Node::Field { bytes, at: 0, size });
+        let first = nodes.shift_left(first, 8 * u32::from(size));
+        nodes.binary(Binary::Or, first, last)
     }
 
     fn load_indexed(&mut self, insn: &Insn, x: Id, reach: &mut Id) -> Option<Id> {

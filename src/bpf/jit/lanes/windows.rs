@@ -1,5 +1,8 @@
 //! Which parts of a packet are loaded whole, to be cut into columns.
 
+use super::Node;
+use std::cmp::Reverse;
+
 /// Bytes of a window: one vector register's half.
 pub(super) const WINDOW: u32 = 16;
 
@@ -20,10 +23,38 @@ pub(in crate::bpf::jit) struct Window {
 }
 
 impl Window {
-    /// The column, and where in it a field lies, if it lies in one.
+    /// The column, and where in it a field begins that lies in this window. It may end in the
+    /// next column.
     fn place(start: u32, (offset, size): (u32, u32)) -> Option<(u32, u32)> {
-        let (column, at) = (offset.checked_sub(start)? / 4, offset.checked_sub(start)? % 4);
-        (column < 4 && at + size <= 4).then_some((column, at))
+        let from = offset.checked_sub(start)?;
+        (from + size <= WINDOW).then_some((from / 4, from % 4))
+    }
+
+    /// Whether it gives the column at an offset.
+    fn has(self, offset: u32) -> bool {
+        (0..4).any(|n| self.columns >> n & 1 == 1 && self.start + 4 * n == offset)
+    }
+
+    /// The same columns out of 16 bytes that begin at a multiple of 16, if possible: packets are
+    /// often aligned so that these lie in one cache line.
+    pub(super) fn aligned(self, min_len: u32) -> Self {
+        let wanted = (0..4).filter(|n| self.columns >> n & 1 == 1).map(|n| self.start + 4 * n);
+        let wanted: Vec<_> = wanted.collect();
+        let start = wanted[0] / WINDOW * WINDOW;
+        let fits = |&offset: &u32| offset % 4 == 0 && offset < start + WINDOW;
+        if !wanted.iter().all(fits) || start + WINDOW > min_len {
+            return self;
+        }
+        let columns =
+            wanted.iter().fold(0, |columns, offset| columns | 1 << ((offset - start) / 4));
+        Self { start, columns }
+    }
+
+    /// The columns that a field takes, as in `columns`.
+    fn columns(start: u32, field: (u32, u32)) -> Option<u8> {
+        let (column, at) = Self::place(start, field)?;
+        let is_split = at + field.1 > 4;
+        Some(if is_split { 3 << column } else { 1 << column })
     }
 }
 
@@ -64,21 +95,43 @@ impl Windows {
         let starts = first.saturating_sub(WINDOW - 1)..=first.min(self.min_len - WINDOW);
         let candidates = starts.filter_map(|start| {
             Window::place(start, fields[0])?;
-            let places = fields.iter().filter_map(|&field| Window::place(start, field));
-            let (held, columns) = places
-                .fold((0u32, 0u8), |(n, columns), (column, _)| (n + 1, columns | 1 << column));
-            Some((held, Window { start, columns }))
+            let held = fields.iter().filter_map(|&field| Window::columns(start, field));
+            let add = |(fields, splits, columns), more: u8| {
+                (fields + 1, splits + more.count_ones() - 1, columns | more)
+            };
+            let (held, splits, columns) = held.fold((0u32, 0, 0u8), add);
+            Some((held, splits, Window { start, columns }))
         });
-        let best = candidates.max_by_key(|(held, w)| (*held, u32::MAX - w.columns.count_ones()))?;
-        Some(best.1)
+        let best = candidates.max_by_key(|(held, splits, window)| {
+            (*held, Reverse(*splits), Reverse(window.columns.count_ones()))
+        })?;
+        Some(best.2)
     }
 
-    /// The offset of the column that holds a field, and where in it.
+    /// The windows with only the columns that live nodes want, each once; none without any.
+    pub(super) fn wanted(windows: &[Window], nodes: &[Node], live: &[bool]) -> Vec<Window> {
+        let lives = |wanted: &Node| {
+            nodes.iter().zip(live).any(|(node, &is_live)| is_live && node == wanted)
+        };
+        let mut wanted: Vec<Window> = Vec::new();
+        for &Window { start, .. } in windows {
+            let is_new = |offset: u32| !wanted.iter().any(|window| window.has(offset));
+            let adds = |n: &u32| lives(&Node::Column(start + 4 * n)) && is_new(start + 4 * n);
+            let columns = (0..4).filter(adds).fold(0, |columns, n| columns | 1 << n);
+            wanted.push(Window { start, columns });
+        }
+        wanted.retain(|window| window.columns != 0);
+        wanted
+    }
+
+    /// The offset of the column in which a field begins, and where in it. The rest of the field
+    /// may be in the next column.
     pub(super) fn find(&self, offset: u32, size: u32) -> Option<(u32, u8)> {
         self.windows.iter().find_map(|window| {
             let (column, at) = Window::place(window.start, (offset, size))?;
-            let is_wanted = window.columns >> column & 1 == 1;
-            is_wanted.then_some((window.start + 4 * column, at as u8))
+            let columns = Window::columns(window.start, (offset, size))?;
+            let are_wanted = window.columns & columns == columns;
+            are_wanted.then_some((window.start + 4 * column, at as u8))
         })
     }
 }
@@ -99,6 +152,13 @@ mod tests {
             assert!(u32::from(at) + size <= 4 && column + 4 <= windows.min_len);
         }
         assert_eq!(windows.find(54, 2), None);
+    }
+
+    #[test]
+    fn a_field_may_lie_in_two_columns() {
+        let windows = Windows::new(vec![(0, 2), (2, 4), (6, 2), (8, 4), (12, 2)]);
+        assert_eq!(windows.windows, [Window { start: 0, columns: 15 }]);
+        assert_eq!(windows.find(2, 4), Some((0, 2)));
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod registers;
 
 use super::Form;
 use super::byte_order::{Order, orders};
-use super::lanes::Plan;
+use super::lanes::Staged;
 use crate::bpf::analysis::{A, Analysis, State, X, bytes_needed, targets};
 use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -44,7 +44,7 @@ const MAX_TWICE: usize = 256;
 
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
 pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
-    let plan = if form == Form::Burst && has_lanes() { Plan::new(insns) } else { None };
+    let plan = if form == Form::Burst && has_lanes() { Staged::new(insns) } else { None };
     if let Some(code) = plan.and_then(|plan| Assembler::new(insns, form).lanes(&plan)) {
         return code.finish(insns, analysis);
     }
@@ -53,7 +53,8 @@ pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Optio
 
 /// Whether this processor runs what `lanes` makes.
 fn has_lanes() -> bool {
-    std::arch::is_x86_feature_detected!("avx2")
+    use std::arch::is_x86_feature_detected as has;
+    has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt")
 }
 
 /// The bytes that all loads at constant offsets need together, if it pays to have code without
@@ -88,9 +89,10 @@ struct Assembler {
 
 impl Assembler {
     /// Puts code for lanes before that for single packets.
-    fn lanes(mut self, plan: &Plan) -> Option<Self> {
+    fn lanes(mut self, plan: &Staged) -> Option<Self> {
         let scalar = self.ops.new_dynamic_label();
-        lanes::emit(&mut self.ops, plan, scalar)?;
+        let constants = lanes::constants(plan)?;
+        lanes::emit(&mut self.ops, plan, &constants, scalar)?;
         dynasm!(self.ops ; .arch x64 ; =>scalar);
         Some(self)
     }

@@ -25,6 +25,8 @@ enum Content {
     /// Something without a name.
     Temporary,
     Value(Id),
+    /// A constant, for good.
+    Constant,
 }
 
 /// The registers while code is emitted. When there are too few, the value goes that is needed
@@ -36,10 +38,13 @@ pub(super) struct Registers {
     slots: [Option<Id>; SLOTS],
     /// Where each value is used, last first.
     uses: Vec<Vec<Id>>,
+    /// How many registers from the first were taken at once.
+    most: usize,
 }
 
 impl Registers {
-    pub(super) fn new(plan: &Plan) -> Self {
+    /// The last `constants` registers are not for values.
+    pub(super) fn new(plan: &Plan, constants: usize) -> Self {
         let mut uses = vec![Vec::new(); plan.nodes.len()];
         for end in [plan.accept, plan.odd] {
             uses[end as usize].push(Id::MAX);
@@ -49,8 +54,19 @@ impl Registers {
                 uses[operand as usize].push(id as Id);
             }
         }
-        let (contents, pinned) = ([Content::Free; REGISTERS], [false; REGISTERS]);
-        Self { contents, pinned, slots: [None; SLOTS], uses }
+        let (mut contents, pinned) = ([Content::Free; REGISTERS], [false; REGISTERS]);
+        contents[REGISTERS - constants..].fill(Content::Constant);
+        Self { contents, pinned, slots: [None; SLOTS], uses, most: 0 }
+    }
+
+    /// The register of the n-th constant.
+    pub(super) fn of_constant(n: usize) -> u8 {
+        (REGISTERS - 1 - n) as u8
+    }
+
+    /// How many registers were never taken.
+    pub(super) fn spare(&self) -> usize {
+        REGISTERS - self.most
     }
 
     /// The register a value is in.
@@ -102,6 +118,7 @@ impl Registers {
             None => self.evict(nodes)?,
         };
         self.contents[register] = Content::Temporary;
+        self.most = self.most.max(register + 1);
         Some((register as u8, spill))
     }
 
