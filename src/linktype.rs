@@ -252,8 +252,7 @@ dlts! {
     Z_WAVE_SERIAL = 287 => "Z-Wave serial frames between host and chip";
     USB_2_0 = 288 => "USB 2.0/1.1/1.0 as transmitted over the cable";
     ATSC_ALP = 289 => "ATSC Link-Layer Protocol packets";
-    // Later than 1.10.3; descriptions after the registry of LINKTYPE_ values,
-    // <https://www.tcpdump.org/linktypes.html>.
+    // Assigned after 1.10.3. Names and values are libpcap's, the descriptions are our words.
     ETW = 290 => "Event Tracing for Windows messages";
     NETANALYZER_NG = 291 => "Hilscher netANALYZER NG pseudo-footer";
     ZBOSS_NCP = 292 => "ZBOSS NCP protocol with pseudo-header";
