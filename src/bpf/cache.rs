@@ -26,6 +26,11 @@ pub fn run_cached(insns: &[Insn], packet: &[u8], wirelen: u32) -> u32 {
     interpret(insns, packet, wirelen, &Aux::NONE)
 }
 
+/// The part of [`run_cached`] that is sure not to panic: native code, if there is some.
+pub fn run_anywhere(insns: &[Insn], packet: &[u8], wirelen: u32) -> Run {
+    jit::run_slices(insns, packet, wirelen)
+}
+
 /// Takes note of a program of which a run is looked at; compiles it when it has run often enough.
 #[cold]
 pub fn sample(insns: &[Insn]) {

@@ -25,7 +25,7 @@ mod validate;
 
 pub use crate::sys::burst::Burst;
 pub use aux::{ANCILLARY_OFFSET, Ancillary, Aux};
-pub use cache::{is_cached_native, run_cached, sample};
+pub use cache::{is_cached_native, run_anywhere, run_cached, sample};
 pub use ebpf::{ConvertError, EbpfInsn, Target, tail_call, to_ebpf};
 pub use filter::{Filter, Preference};
 pub use image::{DumpStyle, Image, dump, image};

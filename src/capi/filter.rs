@@ -162,7 +162,13 @@ unsafe extern "C" fn filter_anything(
     }
     // SAFETY: as the caller vouches.
     let insns = unsafe { insns(program) };
-    guard_or(0, || bpf::run_cached(insns, packet, wirelen)) as c_int
+    // Guarded only where there is something to be made.
+    match bpf::run_anywhere(insns, packet, wirelen) {
+        Run::Done(verdict) => return verdict as c_int,
+        Run::Sample => guard_or((), || bpf::sample(insns)),
+        Run::Interpret | Run::Ask => (),
+    }
+    interpret_from(insns, packet, wirelen, &Aux::NONE) as c_int
 }
 
 /// # Safety
