@@ -10,7 +10,7 @@ const MAX_LEN: usize = 4096;
 ///
 /// Until then our interpreter has saved, against libpcap's, what compiling costs (benches/bpf.rs):
 /// wherever a program ends, it has not been slower.
-const RUNS_BEFORE_COMPILING: u64 = 16_000;
+const RUNS_BEFORE_COMPILING: u64 = 24_000;
 
 /// Runs a program that the caller owns and may change or free between two runs, without
 /// ancillary data.
@@ -35,7 +35,7 @@ pub fn run_anywhere(insns: &[Insn], packet: &[u8], wirelen: u32) -> Run {
 #[cold]
 pub fn sample(insns: &[Insn]) {
     // The longer a program, the longer it takes to compile.
-    if jit::count(insns) >= RUNS_BEFORE_COMPILING + 8 * insns.len().min(MAX_LEN) as u64 {
+    if jit::count(insns) >= RUNS_BEFORE_COMPILING + 32 * insns.len().min(MAX_LEN) as u64 {
         jit::compile(insns, insns.len() <= MAX_LEN && check(insns).is_ok());
     }
 }

@@ -51,7 +51,7 @@ fn random_bytes_from_c() {
         let mut insns: Vec<_> = (0..1 + rng.below(12)).map(|_| random_insn(&mut rng)).collect();
         let verdict = bpf::interpret(&insns, &packet, 64, &Aux::NONE);
         let program = c_program(&insns);
-        for _ in 0..if seed % 100 == 0 { 17_000 } else { 2 } {
+        for _ in 0..if seed % 100 == 0 { 28_000 } else { 2 } {
             // SAFETY: program, header and packet live.
             let got = unsafe { capi::pcap_offline_filter(&program, &header, packet.as_ptr()) };
             assert_eq!(got as u32, verdict, "{insns:?}");

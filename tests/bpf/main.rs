@@ -142,7 +142,7 @@ fn cached_programs() {
         let mut rng = Rng::new(seed);
         let mut insns = Generator::new(&mut rng).program();
         for round in 0..3 {
-            for _ in 0..17_000 {
+            for _ in 0..28_000 {
                 let (packet, wirelen) = rng.packet();
                 let expected = bpf::interpret(&insns, &packet, wirelen, &Aux::NONE);
                 let cached = bpf::run_cached(&insns, &packet, wirelen);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs after which a program is compiled, and some.
-const ENOUGH: usize = 17_000;
+const ENOUGH: usize = 28_000;
 
 fn offline(insns: *const Insn, len: usize, packet: *const u8, caplen: usize) -> u32 {
     let program = capi::bpf_program { bf_len: len as u32, bf_insns: insns.cast_mut() };
