@@ -92,64 +92,70 @@ impl Question {
     }
 }
 
+/// What was learnt of a value or a question, and what was known of it before.
 #[derive(Clone, Copy)]
-enum Undo {
-    Equal(Value, Option<u32>),
-    Answer(Value),
+struct Learnt {
+    about: Value,
+    before: u32,
+    /// The constant that a value was found equal to.
+    constant: u32,
 }
+
+const NO: u32 = 1;
+const YES: u32 = 2;
 
 /// Answers known so far.
 #[derive(Default)]
 pub(super) struct Facts {
-    /// By value: the constant it was found equal to.
-    equal: Vec<Option<u32>>,
-    /// By question.
-    answers: Vec<Option<bool>>,
-    undo: Vec<Undo>,
+    /// By question: `NO` or `YES`. By value: the last of `learnt` about it, counted from 1. 0 is unknown.
+    known: Vec<u32>,
+    learnt: Vec<Learnt>,
 }
 
 impl Facts {
     /// Forgets everything; `numbers` is how many values and questions there are.
     pub fn reset(&mut self, numbers: usize) {
-        self.equal.clear();
-        self.equal.resize(numbers, None);
-        self.answers.clear();
-        self.answers.resize(numbers, None);
-        self.undo.clear();
+        self.known.clear();
+        self.known.resize(numbers, 0);
+        self.learnt.clear();
     }
 
     /// A mark to [`Facts::rewind`] to.
     pub fn mark(&self) -> usize {
-        self.undo.len()
+        self.learnt.len()
     }
 
     /// Forgets what was learnt since the mark.
     pub fn rewind(&mut self, mark: usize) {
-        for undo in self.undo.drain(mark..).rev() {
-            match undo {
-                Undo::Equal(value, old) => self.equal[value as usize] = old,
-                Undo::Answer(question) => self.answers[question as usize] = None,
-            }
+        for Learnt { about, before, .. } in self.learnt.drain(mark..).rev() {
+            self.known[about as usize] = before;
         }
     }
 
     /// Takes note of an answer.
     pub fn learn(&mut self, question: &Question, answer: bool) {
-        let known = &mut self.answers[question.number as usize];
-        if known.is_none() {
-            *known = Some(answer);
-            self.undo.push(Undo::Answer(question.number));
+        let known = &mut self.known[question.number as usize];
+        if *known == 0 {
+            *known = if answer { YES } else { NO };
+            self.learnt.push(Learnt { about: question.number, before: 0, constant: 0 });
         }
         if answer && question.is_equality() {
-            let old = self.equal[question.value as usize].replace(question.operand);
-            self.undo.push(Undo::Equal(question.value, old));
+            let known = &mut self.known[question.value as usize];
+            let (about, before) = (question.value, *known);
+            self.learnt.push(Learnt { about, before, constant: question.operand });
+            *known = self.learnt.len() as u32;
         }
     }
 
     /// The answer, if it is known (by the rules of [`Question::follows`]).
     pub fn answer(&self, cfg: &Cfg, question: &Question) -> Option<bool> {
-        self.equal[question.value as usize]
-            .and_then(|known| question.if_equal(cfg, known))
-            .or(self.answers[question.number as usize])
+        let by_value = match self.known[question.value as usize] {
+            0 => None,
+            at => question.if_equal(cfg, self.learnt[at as usize - 1].constant),
+        };
+        by_value.or_else(|| match self.known[question.number as usize] {
+            0 => None,
+            known => Some(known == YES),
+        })
     }
 }

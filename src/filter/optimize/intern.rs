@@ -110,14 +110,15 @@ pub(super) fn share_tests(
     let is_test = |id: &BlockId| {
         first_equal[id.index()] == *id && matches!(cfg.block(*id).term, Term::If { .. })
     };
-    let (heirs, others): (Vec<_>, Vec<_>) =
-        flow.post.iter().copied().filter(is_test).partition(|&id| inherits(id));
-    if heirs.is_empty() {
-        return false;
-    }
+    let tests = || flow.post.iter().copied().filter(is_test);
     let key = |id: BlockId| hash_term(cfg, id) ^ hash(5, values.at_exit(id, ACC), 0);
-    let loads = others.into_iter().filter(|&id| registers(cfg, id) == (0, A));
-    let mut heads: Vec<(u32, BlockId)> = loads.map(|id| (key(id), id)).collect();
+    let heirs: Vec<BlockId> = tests().filter(|&id| inherits(id)).collect();
+    // Most agree with none of the others: these are neither sorted nor looked for.
+    let sought = KeySet::new(heirs.len(), heirs.iter().map(|&id| key(id)));
+    let keys = tests().map(|id| (key(id), id)).filter(|&(key, _)| sought.may_hold(key));
+    let mut heads: Vec<(u32, BlockId)> =
+        keys.filter(|&(_, id)| !inherits(id) && registers(cfg, id) == (0, A)).collect();
+    let offered = KeySet::new(heads.len(), heads.iter().map(|&(key, _)| key));
     heads.sort_by_key(|&(key, _)| key);
     let head_of = |id: BlockId| {
         let from = heads.partition_point(|&(other, _)| other < key(id));
@@ -128,7 +129,7 @@ pub(super) fn share_tests(
         })
     };
     let mut target: Vec<BlockId> = Vec::new();
-    for id in heirs {
+    for id in heirs.into_iter().filter(|&id| offered.may_hold(key(id))) {
         if let Some(head) = head_of(id) {
             if target.is_empty() {
                 target.extend((0..cfg.blocks.len() as u32).map(BlockId));
@@ -143,6 +144,34 @@ pub(super) fn share_tests(
         redirect(&mut cfg.blocks[id.index()].term, |to| target[to.index()]);
     }
     true
+}
+
+/// Which keys there are, by a bit that few others share.
+struct KeySet {
+    words: Vec<u64>,
+}
+
+impl KeySet {
+    /// A set of about `count` keys.
+    fn new(count: usize, keys: impl Iterator<Item = u32>) -> Self {
+        const BITS_PER_KEY: usize = 8;
+        let mut words = vec![0; (count * BITS_PER_KEY).div_ceil(64).next_power_of_two()];
+        for key in keys {
+            let (word, bit) = Self::place(key, words.len());
+            words[word] |= bit;
+        }
+        Self { words }
+    }
+
+    /// False for most keys that are not in the set.
+    fn may_hold(&self, key: u32) -> bool {
+        let (word, bit) = Self::place(key, self.words.len());
+        self.words[word] & bit != 0
+    }
+
+    fn place(key: u32, words: usize) -> (usize, u64) {
+        (key as usize >> 6 & (words - 1), 1 << (key & 63))
+    }
 }
 
 /// A quick look, for most filters have nothing to share: whether some block that begins with a load

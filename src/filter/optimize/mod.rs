@@ -12,6 +12,7 @@
 //! constant".
 
 mod bounds;
+mod compact;
 mod dead;
 mod dominators;
 mod dot;
@@ -174,6 +175,9 @@ impl State<'_> {
             }
         }
         if self.pass(cfg, "join", gotos_pass) {
+            self.flow.update(cfg);
+        }
+        if compact::drop_unreachable(cfg, &self.flow) {
             self.flow.update(cfg);
         }
     }
