@@ -32,6 +32,17 @@ pub trait Cursor<'a>: Copy {
 
     /// Whether it comes before another place in the same program.
     fn is_before(self, other: Self) -> bool;
+
+    /// The place so many instructions further on, or the program's end where that comes first.
+    fn window(self, len: usize) -> Self {
+        self.skip(len)
+    }
+
+    /// As [`ahead`](Self::ahead), and `None` from `end` on, which is a [`window`](Self::window)'s.
+    #[inline(always)]
+    fn ahead_of(self, end: Self, count: usize) -> Option<(&'a Insn, Self)> {
+        self.ahead(count).filter(|(_, place)| place.is_before(end))
+    }
 }
 
 /// A place in a program whose length is known: all that follows.
@@ -84,7 +95,7 @@ struct Run<'r, C> {
 pub fn run<'a, C: Cursor<'a>>(start: C, packet: &[u8], wirelen: u32, aux: &Aux) -> u32 {
     let Some((insn, _)) = start.ahead(0) else { return 0 };
     let Some(operation) = Operations::<C>::ALL.get(usize::from(insn.code)) else { return 0 };
-    let end = start.skip(WINDOW);
+    let end = start.window(WINDOW);
     operation(start, 0, packet, &mut Run { start, end, x: 0, wirelen, aux })
 }
 
@@ -127,10 +138,9 @@ fn go_on<'a, const COPY: u8, C: Cursor<'a>>(
     packet: &[u8],
     run: &mut Run<'_, C>,
 ) -> u32 {
-    let Some((insn, at)) = at.ahead(count) else { return other(at.skip(count), a, packet, run) };
-    if !at.is_before(run.end) {
-        return other(at, a, packet, run);
-    }
+    let Some((insn, at)) = at.ahead_of(run.end, count) else {
+        return other(at.skip(count), a, packet, run);
+    };
     let Some(operation) = Operations::<C>::ALL.get(usize::from(insn.code)) else {
         return other(at, a, packet, run);
     };

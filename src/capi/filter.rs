@@ -234,12 +234,17 @@ struct Sized {
 impl<'a> Cursor<'a> for Sized {
     #[inline(always)]
     fn ahead(self, count: usize) -> Option<(&'a Insn, Self)> {
+        self.ahead_of(Self { at: self.behind, ..self }, count)
+    }
+
+    #[inline(always)]
+    fn ahead_of(self, end: Self, count: usize) -> Option<(&'a Insn, Self)> {
         let place = self.skip(count);
-        if place.at >= self.behind {
+        if !place.is_before(end) {
             return None;
         }
         // SAFETY: places go forward from the start of the program, but in `jump`, so that this one is
-        // within the program.
+        // within the program, of which no window goes beyond the end.
         unsafe {
             std::hint::assert_unchecked(!place.at.is_null());
             Some((&*place.at, place))
@@ -249,6 +254,11 @@ impl<'a> Cursor<'a> for Sized {
     #[inline(always)]
     fn skip(self, count: usize) -> Self {
         Self { at: self.at.wrapping_add(count), ..self }
+    }
+
+    #[inline(always)]
+    fn window(self, len: usize) -> Self {
+        Self { at: self.behind.min(self.at.wrapping_add(len)), ..self }
     }
 
     #[inline(always)]
