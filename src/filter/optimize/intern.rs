@@ -113,6 +113,9 @@ pub(super) fn share_tests(
     let tests = || flow.post.iter().copied().filter(is_test);
     let key = |id: BlockId| hash_term(cfg, id) ^ hash(5, values.at_exit(id, ACC), 0);
     let heirs: Vec<BlockId> = tests().filter(|&id| inherits(id)).collect();
+    if heirs.is_empty() {
+        return false;
+    }
     // Most agree with none of the others: these are neither sorted nor looked for.
     let sought = KeySet::new(heirs.len(), heirs.iter().map(|&id| key(id)));
     let keys = tests().map(|id| (key(id), id)).filter(|&(key, _)| sought.may_hold(key));
