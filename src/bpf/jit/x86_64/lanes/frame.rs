@@ -14,6 +14,8 @@ pub(super) struct Labels {
     pub begin: DynamicLabel,
     /// A group.
     pub group: DynamicLabel,
+    /// The same, with its packets' addresses in registers.
+    pub fetched: DynamicLabel,
     /// Its verdicts are in r11.
     pub collect: DynamicLabel,
     /// It accepts nothing.
@@ -30,9 +32,9 @@ pub(super) struct Labels {
 
 impl Labels {
     pub(super) fn new(ops: &mut VecAssembler<X64Relocation>, scalar: DynamicLabel) -> Self {
-        let [entry, begin, group, collect, next, slow, careful, out] =
-            [(); 8].map(|()| ops.new_dynamic_label());
-        Self { entry, begin, group, collect, next, slow, careful, out, scalar }
+        let [entry, begin, group, fetched, collect, next, slow, careful, out] =
+            [(); 9].map(|()| ops.new_dynamic_label());
+        Self { entry, begin, group, fetched, collect, next, slow, careful, out, scalar }
     }
 }
 

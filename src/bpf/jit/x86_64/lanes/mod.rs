@@ -96,7 +96,7 @@ pub(super) fn emit(
     lanes.wanted.clear();
     let mut spare = Constants::default();
     if let Some(sieve) = sieve {
-        spare.sieve = lanes.sieve(sieve, &constants.sieve)?;
+        spare.sieve = lanes.sieve(sieve, constants)?;
     }
     spare.whole = lanes.whole(&constants.whole)?;
     lanes.leave(sieve.is_some());
@@ -123,7 +123,7 @@ struct Lanes<'a> {
 impl<'a> Lanes<'a> {
     /// All groups of the burst.
     fn whole(&mut self, constants: &'a [Constant]) -> Option<Vec<Constant>> {
-        let Labels { begin, group, collect, next, slow, .. } = self.labels;
+        let Labels { begin, group, fetched, collect, next, slow, .. } = self.labels;
         dynasm!(self.ops
             ; .arch x64
             ; =>begin
@@ -132,6 +132,7 @@ impl<'a> Lanes<'a> {
         );
         self.load_constants(constants);
         self.begin_group(group);
+        dynasm!(self.ops ; .arch x64 ; =>fetched);
         let accept = self.evaluate()?;
         let plan = self.plan;
         if plan.nodes[plan.odd as usize] != Node::Const(0) {
