@@ -92,7 +92,7 @@ fn any_number_of_packets_may_pass() {
     let mut oracle = Oracle::start();
     let mut rng = Rng::new(23);
     let all: Vec<_> = (0..6000).map(|_| traffic(&mut rng)).collect();
-    for filter in FILTERS {
+    for filter in filters() {
         let engines = Engines::new(&compile(&mut oracle, filter));
         let passes =
             |packet: &&Vec<u8>| engines.decoded.run(packet, packet.len() as u32, &Aux::NONE) != 0;
