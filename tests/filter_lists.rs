@@ -183,3 +183,17 @@ fn each_repeated_term_is_left_out() {
     let own = compile(&repeated).insns().len();
     assert!(own <= most, "{own} instructions, {most} would do");
 }
+
+/// A list that is said twice is as good as said once, also where it is too long to compare term by term.
+#[test]
+fn a_repeated_list_costs_nothing() {
+    let compile = |filter: &str| {
+        build(filter, &options(Dlt::EN10MB, true), &Table::default()).expect("a good filter")
+    };
+    let mut rng = Rng::new(5);
+    for (what, term) in TERMS.into_iter().filter(|(what, _)| *what != "kinds mixed") {
+        let list = list(&mut rng, term, 150);
+        let twice = compile(&format!("({list}) and ({list})"));
+        assert_eq!(twice.insns().len(), compile(&list).insns().len(), "{what}");
+    }
+}

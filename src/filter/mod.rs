@@ -61,8 +61,10 @@ pub fn compile(
 /// Up to so many values in lists, rows of tests may be needed to be as short as libpcap's program:
 /// decision trees have inner nodes.
 const ROWS: usize = 1280;
-/// Up to so many values a program that tests them term by term may be the shortest, or libpcap's.
+/// Up to so many values a program that tests them term by term may be the shortest, or libpcap's: of
+/// one list, and of several, for which rows are shorter sooner. It takes most of the time there.
 const TERMS: usize = 104;
+const TERMS_OF_SEVERAL: usize = 96;
 /// Up to so many values protocols are also looked at apart, and other programs tried at all.
 const APART: usize = 4096;
 
@@ -97,7 +99,7 @@ fn shortest(
         let apart = self::graph(lower(Lists::Apart)?, options);
         consider(if few { emit::emit_short(&apart) } else { emit::emit(&apart) }, false);
     }
-    if values <= TERMS {
+    if values <= if several { TERMS_OF_SEVERAL } else { TERMS } {
         let terms = self::graph(lower(Lists::Terms)?, options);
         consider(emit::emit(&terms), true);
     }

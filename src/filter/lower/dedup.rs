@@ -5,7 +5,7 @@ use std::num::NonZero;
 use super::Lowerer;
 use super::sets::Group;
 use crate::bpf::Insn;
-use crate::filter::cond::{Compare, Cond, CondId, CondTree};
+use crate::filter::cond::{Arm, Compare, Cond, CondId, CondTree};
 
 /// Groups up to this size are not looked through.
 const SMALL: usize = 8;
@@ -62,7 +62,8 @@ impl Hashes {
                 hash_stmts(seed, tree.stmts(stmts))
             }
             Cond::Set(arms, set) => {
-                tree.arms(arms).iter().fold(mix(3, set.0.into()), |sum, arm| {
+                let seed = mix(3, tree.intervals(set).len() as u64);
+                tree.arms(arms).iter().fold(seed, |sum, arm| {
                     let guard = arm.guard.map_or(0, |guard| self.at(guard));
                     hash_stmts(mix(sum, guard.into()), tree.stmts(arm.stmts))
                 })
@@ -127,7 +128,13 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
                 work.extend(a.iter().copied().zip(b.iter().copied()));
                 a.len() == b.len()
             }
-            // Every set of a list is made once.
+            (Cond::Set(arms, set), Cond::Set(other_arms, other_set)) => {
+                let (arms, other_arms) = (tree.arms(arms), tree.arms(other_arms));
+                let mut pairs = arms.iter().zip(other_arms);
+                arms.len() == other_arms.len()
+                    && tree.intervals(set) == tree.intervals(other_set)
+                    && pairs.all(|(a, b)| same_arms(tree, a, b, &mut work))
+            }
             _ => false,
         };
         if !alike {
@@ -135,6 +142,12 @@ fn same(tree: &CondTree, a: CondId, b: CondId) -> bool {
         }
     }
     true
+}
+
+/// Whether two arms are the same if their guards are, which become work.
+fn same_arms(tree: &CondTree, a: &Arm, b: &Arm, work: &mut Vec<(CondId, CondId)>) -> bool {
+    work.extend(a.guard.zip(b.guard));
+    a.guard.is_some() == b.guard.is_some() && tree.stmts(a.stmts) == tree.stmts(b.stmts)
 }
 
 /// Operands of a group by hash; empty while there are few. Open addressing, at most half full.
@@ -180,12 +193,12 @@ impl Seen {
 }
 
 impl Lowerer<'_> {
-    /// Whether an operand repeats an earlier one of the group: when that one did not decide, neither
-    /// will it.
-    pub(super) fn repeats(&mut self, group: &mut Group, term: CondId) -> bool {
-        // Short groups are left to the optimizer.
+    /// Whether an operand, which may be a whole list, repeats an earlier one of the group: when that
+    /// one did not decide, neither will it.
+    pub(super) fn repeats(&mut self, group: &mut Group, term: CondId, is_list: bool) -> bool {
+        // Short groups are left to the optimizer, but for lists, into which it does not look.
         if group.operands().nth(SMALL - 1).is_none() {
-            return false;
+            return is_list && group.operands().any(|operand| same(&self.tree, operand, term));
         }
         let mut seen = std::mem::take(&mut group.seen);
         if seen.count == 0 {

@@ -161,8 +161,12 @@ impl Lowerer<'_> {
                 }
                 Task::Close => {
                     if let Some(group) = groups.pop() {
+                        let lists = (self.list_count, self.list_values);
+                        let is_list = group.has_lists();
                         let joined = self.join(group).map_err(anywhere)?;
-                        self.add(top(&mut groups), joined);
+                        if self.add(top(&mut groups), joined, is_list) == Added::Repeats {
+                            (self.list_count, self.list_values) = lists;
+                        }
                     }
                 }
             }
@@ -219,7 +223,7 @@ impl Lowerer<'_> {
         } else {
             let lowered = self.lower_named(named)?;
             let lowered = if negated { self.not(lowered) } else { lowered };
-            self.add(group, lowered)
+            self.add(group, lowered, false)
         };
         if added == Added::Repeats {
             self.tree.rewind(before);

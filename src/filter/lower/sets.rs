@@ -280,6 +280,11 @@ impl Group {
         })
     }
 
+    /// Whether there are lists in it.
+    pub(super) fn has_lists(&self) -> bool {
+        self.lists.is_some()
+    }
+
     /// Whether a term of a list (`or` of positive, `and` of negated terms) stays unlowered.
     fn takes(&mut self, element: &Element) -> bool {
         let Some(lists) = &mut self.lists else { return false };
@@ -333,9 +338,9 @@ struct Joining {
 }
 
 impl Lowerer<'_> {
-    /// Adds an operand.
-    pub(super) fn add(&mut self, group: &mut Group, node: CondId) -> Added {
-        if self.repeats(group, node) {
+    /// Adds an operand, which may be a whole list.
+    pub(super) fn add(&mut self, group: &mut Group, node: CondId, is_list: bool) -> Added {
+        if self.repeats(group, node, is_list) {
             return Added::Repeats;
         }
         group.items.push(Item::Node(node));
@@ -354,7 +359,7 @@ impl Lowerer<'_> {
         }
         let node = lower(self)?;
         let node = if group.is_and { self.not(node) } else { node };
-        if self.repeats(group, node) {
+        if self.repeats(group, node, false) {
             return Ok(Added::Repeats);
         }
         let few = self.few(element);
