@@ -9,7 +9,7 @@ mkdir -p "$out"
 PATH=$PWD/target/tools/bin:$PATH
 
 # "extern" are the C library's functions that the code calls.
-cbindgen --quiet --config cbindgen.toml --crate oxpcap | sed '/^extern/,/;$/d' > "$out/prototypes.h"
+cbindgen --quiet --config cbindgen.toml --crate oxpcap | sed -e '/^extern.*;$/d' -e '/^extern/,/;$/d' > "$out/prototypes.h"
 cat > "$out/check.c" << 'C'
 #include <sys/types.h>
 #include <pcap/pcap.h>

@@ -126,22 +126,22 @@ fn other(op: &Op, a: u32, x: u32, packet: &[u8], run: &Run<'_>) -> u32 {
 
 /// Where a load of a fused operation takes its offset from.
 mod load {
-    pub const NONE: u8 = 0;
-    pub const ABS: u8 = 1;
-    pub const IND: u8 = 2;
+    pub(super) const NONE: u8 = 0;
+    pub(super) const ABS: u8 = 1;
+    pub(super) const IND: u8 = 2;
     /// Behind a header whose length is loaded first.
-    pub const BEHIND: u8 = 3;
+    pub(super) const BEHIND: u8 = 3;
 }
 
 /// The test at the end of a fused operation.
 mod test {
-    pub const NONE: u8 = 0;
-    pub const EQ: u8 = 1;
+    pub(super) const NONE: u8 = 0;
+    pub(super) const EQ: u8 = 1;
     /// Equal to one of two.
-    pub const EQ_EITHER: u8 = 2;
-    pub const GT: u8 = 3;
-    pub const GE: u8 = 4;
-    pub const SET: u8 = 5;
+    pub(super) const EQ_EITHER: u8 = 2;
+    pub(super) const GT: u8 = 3;
+    pub(super) const GE: u8 = 4;
+    pub(super) const SET: u8 = 5;
 }
 
 /// A load of `SIZE` bytes, a mask and a test, as far as they are wanted.

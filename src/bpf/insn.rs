@@ -108,39 +108,38 @@ pub mod op {
 }
 
 /// Whole codes of instructions that are told apart by more than their class.
-#[allow(missing_docs)]
-pub mod code {
+pub(crate) mod code {
     use super::op;
 
-    pub const RET_K: u16 = op::RET | op::K;
-    pub const RET_A: u16 = op::RET | op::A;
-    pub const LD_W_ABS: u16 = op::LD | op::W | op::ABS;
-    pub const LD_H_ABS: u16 = op::LD | op::H | op::ABS;
-    pub const LD_B_ABS: u16 = op::LD | op::B | op::ABS;
-    pub const LD_W_IND: u16 = op::LD | op::W | op::IND;
-    pub const LD_H_IND: u16 = op::LD | op::H | op::IND;
-    pub const LD_B_IND: u16 = op::LD | op::B | op::IND;
-    pub const LD_IMM: u16 = op::LD | op::IMM;
-    pub const LD_LEN: u16 = op::LD | op::LEN;
-    pub const LD_MEM: u16 = op::LD | op::MEM;
-    pub const LDX_IMM: u16 = op::LDX | op::IMM;
-    pub const LDX_LEN: u16 = op::LDX | op::LEN;
-    pub const LDX_MEM: u16 = op::LDX | op::MEM;
-    pub const LDX_MSH: u16 = op::LDX | op::B | op::MSH;
-    pub const TAX: u16 = op::MISC | op::TAX;
-    pub const TXA: u16 = op::MISC | op::TXA;
-    pub const AND_K: u16 = op::ALU | op::AND | op::K;
-    pub const ADD_K: u16 = op::ALU | op::ADD | op::K;
-    pub const ADD_X: u16 = op::ALU | op::ADD | op::X;
-    pub const SUB_K: u16 = op::ALU | op::SUB | op::K;
-    pub const SUB_X: u16 = op::ALU | op::SUB | op::X;
-    pub const JA: u16 = op::JMP | op::JA;
-    pub const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
-    pub const JGT_K: u16 = op::JMP | op::JGT | op::K;
-    pub const JGE_K: u16 = op::JMP | op::JGE | op::K;
-    pub const JSET_K: u16 = op::JMP | op::JSET | op::K;
-    pub const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
-    pub const JGT_X: u16 = op::JMP | op::JGT | op::X;
-    pub const JGE_X: u16 = op::JMP | op::JGE | op::X;
-    pub const JSET_X: u16 = op::JMP | op::JSET | op::X;
+    pub(crate) const RET_K: u16 = op::RET | op::K;
+    pub(crate) const RET_A: u16 = op::RET | op::A;
+    pub(crate) const LD_W_ABS: u16 = op::LD | op::W | op::ABS;
+    pub(crate) const LD_H_ABS: u16 = op::LD | op::H | op::ABS;
+    pub(crate) const LD_B_ABS: u16 = op::LD | op::B | op::ABS;
+    pub(crate) const LD_W_IND: u16 = op::LD | op::W | op::IND;
+    pub(crate) const LD_H_IND: u16 = op::LD | op::H | op::IND;
+    pub(crate) const LD_B_IND: u16 = op::LD | op::B | op::IND;
+    pub(crate) const LD_IMM: u16 = op::LD | op::IMM;
+    pub(crate) const LD_LEN: u16 = op::LD | op::LEN;
+    pub(crate) const LD_MEM: u16 = op::LD | op::MEM;
+    pub(crate) const LDX_IMM: u16 = op::LDX | op::IMM;
+    pub(crate) const LDX_LEN: u16 = op::LDX | op::LEN;
+    pub(crate) const LDX_MEM: u16 = op::LDX | op::MEM;
+    pub(crate) const LDX_MSH: u16 = op::LDX | op::B | op::MSH;
+    pub(crate) const TAX: u16 = op::MISC | op::TAX;
+    pub(crate) const TXA: u16 = op::MISC | op::TXA;
+    pub(crate) const AND_K: u16 = op::ALU | op::AND | op::K;
+    pub(crate) const ADD_K: u16 = op::ALU | op::ADD | op::K;
+    pub(crate) const ADD_X: u16 = op::ALU | op::ADD | op::X;
+    pub(crate) const SUB_K: u16 = op::ALU | op::SUB | op::K;
+    pub(crate) const SUB_X: u16 = op::ALU | op::SUB | op::X;
+    pub(crate) const JA: u16 = op::JMP | op::JA;
+    pub(crate) const JEQ_K: u16 = op::JMP | op::JEQ | op::K;
+    pub(crate) const JGT_K: u16 = op::JMP | op::JGT | op::K;
+    pub(crate) const JGE_K: u16 = op::JMP | op::JGE | op::K;
+    pub(crate) const JSET_K: u16 = op::JMP | op::JSET | op::K;
+    pub(crate) const JEQ_X: u16 = op::JMP | op::JEQ | op::X;
+    pub(crate) const JGT_X: u16 = op::JMP | op::JGT | op::X;
+    pub(crate) const JGE_X: u16 = op::JMP | op::JGE | op::X;
+    pub(crate) const JSET_X: u16 = op::JMP | op::JSET | op::X;
 }
