@@ -77,6 +77,7 @@ fn shortest(
 ) -> Result<Result<Program, EmitError>, FilterError> {
     let values = lowered.list_values;
     let (several, joined) = (lowered.list_count > 1, lowered.joined);
+    let has_ports = lowered.has_ports;
     // The syntax tree of a large filter is not kept while its graph is optimized.
     let ast = (options.optimize && (1..=APART).contains(&values)).then_some(ast);
     let graph = graph(lowered, options);
@@ -95,7 +96,7 @@ fn shortest(
     if few {
         consider(emit::emit_short(&graph), false);
     }
-    if several && joined {
+    if several && joined && has_ports {
         let apart = self::graph(lower(Lists::Apart)?, options);
         consider(if few { emit::emit_short(&apart) } else { emit::emit(&apart) }, false);
     }

@@ -65,6 +65,8 @@ pub struct Lowered {
     /// Whether some list is looked up once for several protocols, which term by term would each have
     /// tests of their own.
     pub joined: bool,
+    /// Whether there are lists of ports: what is known about the protocol by then helps them.
+    pub has_ports: bool,
 }
 
 /// How lists of like terms are lowered.
@@ -106,6 +108,7 @@ pub fn lower(
         list_count: 0,
         list_values: 0,
         joined: false,
+        has_ports: false,
     };
     let root = match ast.root {
         Some(root) => {
@@ -114,8 +117,8 @@ pub fn lower(
         }
         None => lowerer.constant(true),
     };
-    let Lowerer { tree, optimizable, list_count, list_values, joined, .. } = lowerer;
-    Ok(Lowered { tree, root, optimizable, list_count, list_values, joined })
+    let Lowerer { tree, optimizable, list_count, list_values, joined, has_ports, .. } = lowerer;
+    Ok(Lowered { tree, root, optimizable, list_count, list_values, joined, has_ports })
 }
 
 /// Lowering in progress.
@@ -134,6 +137,7 @@ struct Lowerer<'a> {
     list_count: usize,
     list_values: usize,
     joined: bool,
+    has_ports: bool,
 }
 
 /// What is left to do, last first.

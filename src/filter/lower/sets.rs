@@ -495,6 +495,7 @@ impl Lowerer<'_> {
     ) -> Lowered {
         self.list_count += 1;
         self.joined |= matches!(field, KeyField::Mac { .. } | KeyField::V6 { .. });
+        self.has_ports |= matches!(field, KeyField::Port { .. });
         self.list_values += (1 + rest.len()) * if field.ends() == Ends::Either { 2 } else { 1 };
         let key = |(at, _): Range| wide[at as usize];
         let keys = |ranges: &[Range]| ranges.iter().copied().map(key).collect::<Vec<_>>();
