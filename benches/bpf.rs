@@ -8,7 +8,7 @@
 #[path = "bpf/packets.rs"]
 mod packets;
 
-use fuzz::filters::EVERYDAY;
+use fuzz::filters::everyday;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Filter, Insn, Preference, Program};
 use pcap::capi;
@@ -43,7 +43,7 @@ impl Wanted {
     fn filters(&self) -> impl Iterator<Item = &'static str> {
         let is_name = |word: &&String| PARTS.contains(&&word[..]) || ENGINES.contains(&&word[..]);
         let words: Vec<_> = self.0.iter().filter(|word| !is_name(word)).cloned().collect();
-        EVERYDAY.into_iter().filter(move |filter| {
+        everyday().filter(move |filter| {
             words.is_empty()
                 || words.iter().any(|w| w == filter || (w != "tcp" && filter.contains(w)))
         })

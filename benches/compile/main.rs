@@ -8,7 +8,7 @@ mod shapes;
 use std::hint::black_box;
 use std::time::Instant;
 
-use fuzz::filters::EVERYDAY;
+use fuzz::filters;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::Insn;
 use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
@@ -48,7 +48,7 @@ fn stages() {
     println!("\n## Stages, µs\n");
     println!("| filter | parse | lower | build | optimize | emit |");
     println!("|---|---|---|---|---|---|");
-    for text in EVERYDAY {
+    for text in filters::everyday() {
         let mut samples: [Vec<f64>; 5] = Default::default();
         for _ in 0..1001 {
             let mut mark = Instant::now();
@@ -117,7 +117,7 @@ fn everyday(oracle: &mut Oracle) {
     println!("\n## Everyday filters\n");
     println!("| filter | insns libpcap | ours | libpcap µs | ours µs | ratio |");
     println!("|---|---|---|---|---|---|");
-    for text in EVERYDAY {
+    for text in filters::everyday() {
         let theirs = oracle.compile(text, &CompileOptions::ethernet()).expect(text).len();
         let [reference, own, ratio] = compare(oracle, text, 41, 400);
         let shown = text.replace('|', "\\|");

@@ -12,15 +12,9 @@ use std::ops::Range;
 use crate::Rng;
 
 /// Filters that people use every day: what speed is measured with.
-pub const EVERYDAY: [&str; 7] = [
-    "tcp",
-    "port 8888",
-    "tcp port 80 and host 1.2.3.4",
-    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0 and not src and dst net 10.0.0.0/8",
-    "ip6 and udp portrange 1000-2000",
-    "vlan and (host 10.0.0.1 or net 192.168.0.0/16) and not port 22",
-    "ether host 00:11:22:33:44:55 and (icmp or arp or ip6 proto 58)",
-];
+pub fn everyday() -> impl Iterator<Item = &'static str> {
+    include_str!("../../benches/everyday.txt").lines()
+}
 
 const V4: [&str; 11] = [
     "10.1",

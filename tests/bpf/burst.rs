@@ -2,7 +2,7 @@
 
 use super::generate::{Generator, Rng};
 use super::{Engines, check_burst, listing};
-use fuzz::filters::EVERYDAY;
+use fuzz::filters::everyday;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{Aux, Burst, Insn, op};
 use std::ptr;
@@ -19,7 +19,7 @@ const FILTERS: [&str; 7] = [
 ];
 
 fn filters() -> impl Iterator<Item = &'static str> {
-    EVERYDAY.into_iter().chain(FILTERS)
+    everyday().chain(FILTERS)
 }
 
 fn compile(oracle: &mut Oracle, filter: &str) -> Vec<Insn> {
