@@ -154,7 +154,7 @@ fn packet_of(i: u32) -> [u8; 60] {
     let mut packet = [0u8; 60];
     packet[12] = 8;
     packet[14] = 0x45;
-    let at = if i % 2 == 0 { 26 } else { 30 };
+    let at = if i.is_multiple_of(2) { 26 } else { 30 };
     packet[at..at + 4].copy_from_slice(&i.wrapping_mul(2_654_435_761).to_be_bytes());
     packet
 }

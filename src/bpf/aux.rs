@@ -106,7 +106,7 @@ impl Default for Aux {
 /// Index of the ancillary word that an absolute load at `k` names.
 pub(super) fn slot(k: u32) -> Option<usize> {
     let offset = k.checked_sub(ANCILLARY_OFFSET)? as usize;
-    (offset % 4 == 0 && offset / 4 < SLOTS).then_some(offset / 4)
+    (offset.is_multiple_of(4) && offset / 4 < SLOTS).then_some(offset / 4)
 }
 
 /// Whether `code` is a load that reads ancillary data for high offsets: `ld`, `ldh` or `ldb`

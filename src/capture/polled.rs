@@ -434,7 +434,7 @@ impl Pace {
         } else {
             (self.idle, self.pause) = (0, FIRST_NAP);
             self.rejected += 1;
-            if self.rejected % DEADLINE_EVERY != 0 {
+            if !self.rejected.is_multiple_of(DEADLINE_EVERY) {
                 return Step::PollAgain;
             }
         }

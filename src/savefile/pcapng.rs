@@ -343,7 +343,7 @@ fn check_length(length: u32, max: u32) -> Result<(), PcapNgError> {
     if (length as usize) < BLOCK_HEADER_LEN + BLOCK_TRAILER_LEN {
         return Err(PcapNgError::BlockTooShort(length));
     }
-    if length % 4 != 0 {
+    if !length.is_multiple_of(4) {
         return Err(PcapNgError::BlockNotPadded(length));
     }
     if length > max {

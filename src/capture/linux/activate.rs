@@ -163,13 +163,13 @@ fn link_kind(
     let hatype = netdev::hardware_type(socket.as_fd(), device)
         .map_err(|e| no_such_device_or("SIOCGIFHWADDR", e))?;
     let mut kind = arphrd::link_kind(device, hatype);
-    if kind.linktypes[0] == Dlt::EN10MB {
-        if let Some(tagging) = netdev::read_sysfs(device, "dsa/tagging") {
-            let linktype = arphrd::dsa_linktype(&tagging)
-                .map_err(|()| failure(&format!("unsupported DSA tag: {tagging}")))?;
-            if linktype != Dlt::EN10MB {
-                kind.linktypes = vec![linktype];
-            }
+    if kind.linktypes[0] == Dlt::EN10MB
+        && let Some(tagging) = netdev::read_sysfs(device, "dsa/tagging")
+    {
+        let linktype = arphrd::dsa_linktype(&tagging)
+            .map_err(|()| failure(&format!("unsupported DSA tag: {tagging}")))?;
+        if linktype != Dlt::EN10MB {
+            kind.linktypes = vec![linktype];
         }
     }
     if kind.unknown {

@@ -22,10 +22,10 @@ pub(super) fn to_network_order(frame: &Frame) {
         return;
     }
     let bytes = super::ring::bytes_mut(frame);
-    if let Some(id) = bytes.get_mut(CAN_ID) {
-        if cfg!(target_endian = "little") {
-            id.reverse();
-        }
+    if let Some(id) = bytes.get_mut(CAN_ID)
+        && cfg!(target_endian = "little")
+    {
+        id.reverse();
     }
     if let Some(flags) = bytes.get_mut(FD_FLAGS) {
         // In classic frames this byte is reserved and may hold anything.

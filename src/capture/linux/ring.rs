@@ -31,7 +31,7 @@ const _: () = assert!(offset_of!(libc::tpacket2_hdr, tp_status) == 0);
 
 /// The status word at `offset`, which must be aligned and inside `mem`.
 fn status(mem: &RingMem, offset: usize) -> &AtomicU32 {
-    debug_assert!(offset % 4 == 0 && offset + 4 <= mem.len());
+    debug_assert!(offset.is_multiple_of(4) && offset + 4 <= mem.len());
     // SAFETY: inside the mapping, aligned, and only ever accessed as an atomic by us.
     unsafe { AtomicU32::from_ptr(mem.base().add(offset).cast()) }
 }
@@ -151,7 +151,9 @@ impl Frames for BlockRing {
             return Ok(None);
         }
         let rest = self.block_size.saturating_sub(self.next);
-        if rest < libc::TPACKET3_HDRLEN || self.next % align_of::<libc::tpacket3_hdr>() != 0 {
+        if rest < libc::TPACKET3_HDRLEN
+            || !self.next.is_multiple_of(align_of::<libc::tpacket3_hdr>())
+        {
             return self.give_up(Corrupt { mac: self.next as u32, caplen: 0, room: rest as u32 });
         }
         // SAFETY: header and address lie inside the block, which is ours, and are aligned.

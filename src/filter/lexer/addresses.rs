@@ -70,10 +70,10 @@ pub(super) fn v6_len(text: &[u8]) -> Option<usize> {
         longest = Some(pos);
     }
     loop {
-        if (gap && groups <= 5) || (!gap && groups == 6) {
-            if let (4, len) = dotted(&text[pos..]) {
-                longest = longest.max(Some(pos + len));
-            }
+        if ((gap && groups <= 5) || (!gap && groups == 6))
+            && let (4, len) = dotted(&text[pos..])
+        {
+            longest = longest.max(Some(pos + len));
         }
         let digits = hex_run(&text[pos..text.len().min(pos + 4)]);
         if digits == 0 || groups == if gap { 7 } else { 8 } {

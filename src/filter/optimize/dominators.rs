@@ -21,7 +21,7 @@ pub(super) fn block_node(id: BlockId) -> Node {
 
 /// Whether a node is a block.
 fn is_block(node: Node) -> bool {
-    node % 3 == 0
+    node.is_multiple_of(3)
 }
 
 /// A block and its edges.

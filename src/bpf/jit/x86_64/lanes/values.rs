@@ -27,8 +27,10 @@ impl<'a> Lanes<'a> {
 
     /// Where a value is.
     pub(super) fn source(&mut self, id: Id) -> Source {
+        if let Some(register) = self.registers.of(id) {
+            return Source::Register(register);
+        }
         match self.plan.nodes[id as usize] {
-            _ if let Some(register) = self.registers.of(id) => Source::Register(register),
             Node::Len => Source::Lens,
             node @ Node::Const(_) => self.constant(node),
             _ => Source::Slot(self.registers.slot(id)),
