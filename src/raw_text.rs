@@ -15,8 +15,13 @@ fn stand_in(byte: u8) -> char {
 
 /// A text of bytes, from which [`restore`] makes the same bytes.
 pub fn keep(bytes: &[u8]) -> String {
+    text(bytes).into_owned()
+}
+
+/// The same, borrowed where the bytes are ASCII.
+pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     if let (true, Ok(plain)) = (bytes.is_ascii(), std::str::from_utf8(bytes)) {
-        return plain.to_owned();
+        return Cow::Borrowed(plain);
     }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -29,7 +34,7 @@ pub fn keep(bytes: &[u8]) -> String {
         }
         text.extend(chunk.invalid().iter().copied().map(stand_in));
     }
-    text
+    Cow::Owned(text)
 }
 
 /// The bytes of a text that [`keep`] made, or of one that has parts of such.

@@ -1,12 +1,29 @@
 //! The syntax tree: what the text says, with qualifiers inherited but nothing looked up.
 //!
 //! Arenas and indices, no boxes: nesting is as deep as the user likes, and building, walking and
-//! dropping the tree must not recurse.
+//! dropping the tree must not recurse. Identifiers are spans of the text, so that a term is few bytes
+//! in one piece: reading a tree of 100,000 terms is a matter of caches and pages.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
 
-/// Byte range in the filter text.
-pub type Span = Range<usize>;
+use crate::raw_text;
+
+/// Byte range in the filter text, which is at most 4 GiB long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// The byte after the last one.
+    pub end: u32,
+}
+
+impl From<Span> for Range<usize> {
+    fn from(span: Span) -> Self {
+        span.start as usize..span.end as usize
+    }
+}
 
 /// Index of an [`Expr`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,18 +34,22 @@ pub struct ExprId(pub u32);
 pub struct ArithId(pub u32);
 
 /// A parsed filter. An empty text has no root and accepts everything.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ast {
+#[derive(Clone, Default, PartialEq)]
+pub struct Ast<'t> {
+    /// The text that the spans are of.
+    pub text: &'t [u8],
     /// Boolean expressions.
     pub exprs: Vec<Expr>,
     /// Arithmetic expressions.
     pub ariths: Vec<Arith>,
+    /// Comparisons of all [`TestList`]s.
+    pub tests: Vec<ValueTest>,
     /// The whole filter.
     pub root: Option<ExprId>,
 }
 
-/// A boolean expression.
-#[derive(Clone, Debug, PartialEq)]
+/// A boolean expression, 20 bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expr {
     /// `a and b` (same precedence as `or`, left-associative, as in pcap-filter(7)).
     And(ExprId, ExprId),
@@ -125,27 +146,30 @@ pub struct Quals {
     pub addr: Option<AddrKind>,
 }
 
-/// An identifier as the lexer classified it, with its text kept for errors and look-ups.
-#[derive(Clone, Debug, PartialEq)]
+/// An identifier as the lexer classified it; its text is what the primitive's span has.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Id {
     /// A bare name (host, net, port, protocol … as the qualifiers say).
-    Name(String),
+    Name,
     /// A decimal, octal or hexadecimal number.
     Num(u32),
-    /// Dotted IPv4, 1 to 4 parts, with its text.
-    V4(String),
+    /// Dotted IPv4, 1 to 4 parts.
+    V4,
     /// `a.b.c.d/len`.
-    V4Prefix(String, u32),
+    V4Prefix(u32),
     /// `a.b.c.d mask e.f.g.h`.
-    V4Mask(String, String),
+    V4Mask {
+        /// Where the mask begins in the text.
+        mask: u32,
+    },
     /// An IPv6 address.
-    V6(String),
+    V6,
     /// `addr/len`.
-    V6Prefix(String, u32),
-    /// An Ethernet address, with its text as written.
-    Ether([u8; 6], String),
-    /// An ARCnet address (`$XX`), with its text as written.
-    Arcnet(u8, String),
+    V6Prefix(u32),
+    /// An Ethernet address.
+    Ether([u8; 6]),
+    /// An ARCnet address (`$XX`).
+    Arcnet(u8),
 }
 
 /// Comparison in a relation, as written.
@@ -187,8 +211,8 @@ pub enum ArithOp {
     Rsh,
 }
 
-/// An arithmetic expression.
-#[derive(Clone, Debug, PartialEq)]
+/// An arithmetic expression, 12 bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arith {
     /// A number.
     Num(u32),
@@ -202,8 +226,6 @@ pub enum Arith {
         index: ArithId,
         /// Bytes.
         size: u32,
-        /// Where it stands.
-        span: Span,
     },
     /// `-a`.
     Neg(ArithId),
@@ -271,16 +293,17 @@ pub struct ValueTest {
     pub value: u32,
 }
 
-/// A name or a number, where a keyword takes either.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs)]
-pub enum NameOrNum {
-    Name(String),
-    Num(u32),
+/// A part of [`Ast::tests`]: the comparisons of one primitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TestList {
+    /// Index of the first.
+    pub start: u32,
+    /// Index after the last.
+    pub end: u32,
 }
 
-/// A primitive of pcap-filter(7).
-#[derive(Clone, Debug, PartialEq)]
+/// A primitive of pcap-filter(7), 12 bytes. Names are spans that [`Ast::name`] reads.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Primitive {
     /// `[proto] [dir] [kind] id`.
     Id(Quals, Id),
@@ -324,39 +347,48 @@ pub enum Primitive {
     /// `vxlan [N]`.
     Vxlan(Option<u32>),
     /// `ifname NAME` / `on NAME`.
-    PfIfname(String),
+    PfIfname(Span),
     /// `ruleset NAME` / `rset NAME`.
-    PfRuleset(String),
+    PfRuleset(Span),
     /// `rulenum N` / `rnr N`.
     PfRnr(u32),
     /// `subrulenum N` / `srnr N`.
     PfSrnr(u32),
-    /// `reason WHY`.
-    PfReason(NameOrNum),
-    /// `action WHAT`.
-    PfAction(NameOrNum),
+    /// `reason NAME`.
+    PfReason(Span),
+    /// `reason N`.
+    PfReasonCode(u32),
+    /// `action NAME`.
+    PfAction(Span),
     /// `type T [subtype S]`, or `subtype S`, which tells the type: bits of the frame control field.
     WlanType {
         /// Type, in place.
-        ty: u32,
+        ty: u8,
         /// Subtype, in place.
-        subtype: Option<u32>,
+        subtype: Option<u8>,
     },
     /// `dir D`.
     WlanDir(u32),
-    /// `llc [name]`.
-    Llc(Option<String>),
+    /// `llc`.
+    Llc,
+    /// `llc NAME`.
+    LlcType(Span),
+    /// `llc rnr`, whose type is a keyword of PFLOG filters.
+    LlcRnr,
     /// An ATM keyword.
     AtmType(AtmType),
     /// `vpi`/`vci` with one or more values.
-    AtmField(AtmField, Vec<ValueTest>),
+    AtmField(AtmField, TestList),
     /// `fisu` …
     Mtp2Type(Mtp2Type),
     /// `sio`, `opc` … with one or more values.
-    Mtp3Field(Mtp3Field, Vec<ValueTest>),
+    Mtp3Field(Mtp3Field, TestList),
 }
 
-impl Ast {
+// What a filter of many terms takes: see the head of this file.
+const _: () = assert!(size_of::<Expr>() == 20 && size_of::<Arith>() == 12);
+
+impl<'t> Ast<'t> {
     /// The boolean expression behind an id.
     pub fn expr(&self, id: ExprId) -> &Expr {
         &self.exprs[id.0 as usize]
@@ -365,5 +397,41 @@ impl Ast {
     /// The arithmetic expression behind an id.
     pub fn arith(&self, id: ArithId) -> &Arith {
         &self.ariths[id.0 as usize]
+    }
+
+    /// The comparisons of a list.
+    pub fn tests(&self, list: TestList) -> &[ValueTest] {
+        &self.tests[list.start as usize..list.end as usize]
+    }
+
+    /// The bytes of a span.
+    pub fn bytes(&self, span: Span) -> &'t [u8] {
+        &self.text[Range::from(span)]
+    }
+
+    /// The name in a span, without the backslash of an escaped one.
+    pub fn name(&self, span: Span) -> Cow<'t, str> {
+        let bytes = self.bytes(span);
+        raw_text::text(bytes.strip_prefix(b"\\").unwrap_or(bytes))
+    }
+
+    /// The address that an identifier's span begins with: what is before a prefix length or mask.
+    pub fn address(&self, span: Span) -> &'t [u8] {
+        let bytes = self.bytes(span);
+        let end = bytes.iter().position(|b| b"/ \r\n\t".contains(b));
+        &bytes[..end.unwrap_or(bytes.len())]
+    }
+}
+
+/// Has the text as text.
+impl fmt::Debug for Ast<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ast")
+            .field("text", &String::from_utf8_lossy(self.text))
+            .field("exprs", &self.exprs)
+            .field("ariths", &self.ariths)
+            .field("tests", &self.tests)
+            .field("root", &self.root)
+            .finish()
     }
 }

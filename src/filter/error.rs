@@ -72,6 +72,9 @@ pub enum ErrorKind {
     /// A name that is no direction of 802.11 frames.
     #[error("unknown 802.11 direction")]
     WlanDir,
+    /// A longer text than the compiler takes.
+    #[error("expression is too long: more than {0} bytes")]
+    TooLong(u32),
     /// More terms than the compiler takes; libpcap has no limit but time and memory.
     #[error("expression is too long: more than {0} terms")]
     TooManyTerms(u32),

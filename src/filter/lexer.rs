@@ -7,31 +7,31 @@
 mod addresses;
 mod keywords;
 
-use std::ops::Range;
-
-use super::ast::{AddrKind, ArithOp, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto, RelOp};
+use super::ast::{
+    AddrKind, ArithOp, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto, RelOp, Span,
+};
 use super::error::ErrorKind;
 use crate::raw_text;
 
-/// A token.
+/// A token, whose text is what its span has.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Tok<'a> {
+pub(super) enum Tok {
     /// The end of the text.
     End,
     /// What the grammar allows nowhere.
     Bad(Bad),
     /// A number or a named constant.
     Num(u32),
-    /// A name, with the backslash of an escaped one gone.
-    Name(&'a [u8]),
+    /// A name, perhaps an escaped one.
+    Name,
     /// Two to four numbers with dots between them.
-    V4(&'a [u8]),
+    V4,
     /// An IPv6 address.
-    V6(&'a [u8]),
-    /// An Ethernet address and its text.
-    Ether([u8; 6], &'a [u8]),
-    /// An ARCnet address and its text.
-    Arcnet(u8, &'a [u8]),
+    V6,
+    /// An Ethernet address.
+    Ether([u8; 6]),
+    /// An ARCnet address.
+    Arcnet(u8),
     /// A protocol.
     Proto(Proto),
     /// `src`.
@@ -123,24 +123,18 @@ pub(super) struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    /// A lexer at the start of `text`, which ends at its first NUL if it has one.
+    /// A lexer at the start of `text`, which is at most [`u32::MAX`] bytes long.
     pub fn new(text: &'a [u8]) -> Self {
-        let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-        Self { text: &text[..end], pos: 0 }
-    }
-
-    /// The text of a span.
-    pub fn text(&self, span: &Range<usize>) -> &'a [u8] {
-        &self.text[span.clone()]
+        Self { text, pos: 0 }
     }
 
     /// The next token and where it stands; [`Tok::End`] again and again at the end.
-    pub fn next(&mut self) -> (Tok<'a>, Range<usize>) {
+    pub fn next(&mut self) -> (Tok, Span) {
         let rest = &self.text[self.pos..];
         self.pos += rest.iter().take_while(|b| b" \r\n\t".contains(b)).count();
         let start = self.pos;
         let rest = &self.text[start..];
-        let Some(&first) = rest.first() else { return (Tok::End, start..start) };
+        let Some(&first) = rest.first() else { return (Tok::End, self.span_from(start)) };
         let (tok, len) = match first {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => word(rest),
             b':' => match addresses::v6_len(rest) {
@@ -152,15 +146,20 @@ impl<'a> Lexer<'a> {
             _ => punctuation(rest),
         };
         self.pos += len;
-        (tok, start..self.pos)
+        (tok, self.span_from(start))
+    }
+
+    /// From `start` to where the lexer is.
+    fn span_from(&self, start: usize) -> Span {
+        Span { start: start as u32, end: self.pos as u32 }
     }
 }
 
 /// A token and its length.
-type Found<'a> = (Tok<'a>, usize);
+type Found = (Tok, usize);
 
 /// Tokens that start with a letter or a digit.
-fn word(rest: &[u8]) -> Found<'_> {
+fn word(rest: &[u8]) -> Found {
     let name_len = addresses::name_len(rest);
     // An address with colons is longer than any name that starts at the same byte.
     if let Some(found) = with_colons(rest, name_len) {
@@ -171,20 +170,20 @@ fn word(rest: &[u8]) -> Found<'_> {
         return (tok, name_len);
     }
     if let Some(mac) = addresses::mac(text) {
-        return (Tok::Ether(mac, text), name_len);
+        return (Tok::Ether(mac), name_len);
     }
     let number_len = addresses::number_len(text);
     if number_len == name_len {
         return (number_token(text), name_len);
     }
     if addresses::v4_len(text) == name_len {
-        return (Tok::V4(text), name_len);
+        return (Tok::V4, name_len);
     }
-    (Tok::Name(text), name_len)
+    (Tok::Name, name_len)
 }
 
 /// The longest address with colons, if it is longer than the name.
-fn with_colons(rest: &[u8], name_len: usize) -> Option<Found<'_>> {
+fn with_colons(rest: &[u8], name_len: usize) -> Option<Found> {
     // Within any of them the first colon comes after at most four hexadecimal digits.
     if !rest.iter().take(5).any(|&b| b == b':') {
         return None;
@@ -198,7 +197,7 @@ fn with_colons(rest: &[u8], name_len: usize) -> Option<Found<'_>> {
     }
     let text = &rest[..len];
     let found = if len == mac_len {
-        Tok::Ether(addresses::mac(text)?, text)
+        Tok::Ether(addresses::mac(text)?)
     } else if len == v6_len {
         v6(text)
     } else {
@@ -207,9 +206,9 @@ fn with_colons(rest: &[u8], name_len: usize) -> Option<Found<'_>> {
     Some((found, len))
 }
 
-fn v6(text: &[u8]) -> Tok<'_> {
+fn v6(text: &[u8]) -> Tok {
     let valid = std::str::from_utf8(text).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
-    if valid { Tok::V6(text) } else { Tok::Bad(Bad::Ipv6Address) }
+    if valid { Tok::V6 } else { Tok::Bad(Bad::Ipv6Address) }
 }
 
 /// What a text that should be a number is.
@@ -245,7 +244,7 @@ pub(super) fn number(text: &[u8]) -> Number {
     if text.is_empty() { Number::None } else { Number::Is(value) }
 }
 
-fn number_token(text: &[u8]) -> Tok<'_> {
+fn number_token(text: &[u8]) -> Tok {
     match number(text) {
         Number::Is(value) => Tok::Num(value),
         Number::Overflows => Tok::Bad(Bad::NumberOverflow),
@@ -253,23 +252,23 @@ fn number_token(text: &[u8]) -> Tok<'_> {
     }
 }
 
-fn arcnet(rest: &[u8]) -> Found<'_> {
+fn arcnet(rest: &[u8]) -> Found {
     let digits = rest[1..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
     let value =
         rest[1..=digits].iter().fold(0, |v, &b| v * 16 + char::from(b).to_digit(16).unwrap_or(0));
     match u8::try_from(value) {
-        Ok(value) if digits > 0 => (Tok::Arcnet(value, &rest[..=digits]), digits + 1),
+        Ok(value) if digits > 0 => (Tok::Arcnet(value), digits + 1),
         _ => (Tok::Bad(Bad::Byte), 1),
     }
 }
 
 /// `\name`: a name that is not a keyword, up to a blank, a parenthesis or an exclamation mark.
-fn escaped(rest: &[u8]) -> Found<'_> {
+fn escaped(rest: &[u8]) -> Found {
     let len = rest.iter().take_while(|b| !b" !()\n\t".contains(b)).count();
-    if len > 1 { (Tok::Name(&rest[1..len]), len) } else { (Tok::Bad(Bad::Byte), 1) }
+    if len > 1 { (Tok::Name, len) } else { (Tok::Bad(Bad::Byte), 1) }
 }
 
-fn punctuation(rest: &[u8]) -> Found<'_> {
+fn punctuation(rest: &[u8]) -> Found {
     let two = match rest {
         [b'&', b'&', ..] => Some(Tok::And),
         [b'|', b'|', ..] => Some(Tok::Or),

@@ -71,7 +71,7 @@ const APART: usize = 4096;
 /// The shortest program of those that lists can be lowered to.
 fn shortest(
     lowered: Lowered,
-    ast: ast::Ast,
+    ast: ast::Ast<'_>,
     options: &Options,
     resolver: &dyn Resolver,
 ) -> Result<Result<Program, EmitError>, FilterError> {

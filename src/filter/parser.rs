@@ -19,9 +19,7 @@ mod arith;
 mod primitive;
 mod wlan;
 
-use std::ops::Range;
-
-use super::ast::{ArithId, Ast, Expr, ExprId, Id, Primitive, Proto, Quals, RelOp};
+use super::ast::{ArithId, Ast, Expr, ExprId, Id, Primitive, Proto, Quals, RelOp, Span};
 use super::error::{ErrorKind, FilterError};
 use super::lexer::{Lexer, Tok};
 use arith::PendingOp;
@@ -37,23 +35,29 @@ pub const MAX_NESTING: usize = 1 << 21;
 
 /// A text that is not a filter.
 #[derive(Clone, Debug)]
-pub struct ParseError {
+pub struct ParseError<'t> {
     /// What is wrong.
     pub error: FilterError,
     /// The complete terms before the error, joined into one expression whose value means nothing.
     /// libpcap looks at the meaning of terms while it parses: when lowering this expression
     /// fails, that error is the one to report.
-    pub before: Ast,
+    pub before: Ast<'t>,
 }
 
-/// Parses a filter. A text of blanks alone is the empty filter, which has no root.
+/// Parses a filter, which ends at its first NUL if it has one. A text of blanks alone is the empty
+/// filter, which has no root.
 ///
 /// Takes time linear in the text; nesting costs memory, not stack.
 ///
 /// # Errors
-/// The first token that cannot be part of a filter.
-pub fn parse(text: &[u8]) -> Result<Ast, Box<ParseError>> {
-    let mut parser = Parser::new(text);
+/// The first token that cannot be part of a filter, or a text of more than [`u32::MAX`] bytes.
+pub fn parse(text: &[u8]) -> Result<Ast<'_>, Box<ParseError<'_>>> {
+    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+    if u32::try_from(end).is_err() {
+        let error = FilterError::new(ErrorKind::TooLong(u32::MAX), u32::MAX as usize..end);
+        return Err(Box::new(ParseError { error, before: Ast::default() }));
+    }
+    let mut parser = Parser::new(&text[..end]);
     match parser.run() {
         Ok(()) => Ok(parser.ast),
         Err(error) => {
@@ -61,13 +65,17 @@ pub fn parse(text: &[u8]) -> Result<Ast, Box<ParseError>> {
             let limit =
                 matches!(error.kind, ErrorKind::TooManyTerms(_) | ErrorKind::NestedTooDeeply(_));
             let before = if limit { Ast::default() } else { parser.complete_part() };
-            Err(Box::new(ParseError { error, before }))
+            Err(Box::new(ParseError { error: *error, before }))
         }
     }
 }
 
-type Span = Range<usize>;
-type Result<T, E = FilterError> = std::result::Result<T, E>;
+/// Errors are large and rare, results are neither.
+type Result<T, E = Box<FilterError>> = std::result::Result<T, E>;
+
+fn error_at<T>(kind: ErrorKind, span: Span) -> Result<T> {
+    Err(Box::new(FilterError::new(kind, span.into())))
+}
 
 /// What an opening parenthesis may turn out to open, or what may begin at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,20 +112,18 @@ enum Kind {
     Root,
     /// A parenthesis and what it may be.
     Paren(Opens),
-    /// `proto[`, which starts there.
-    Bracket(Proto, u32),
+    /// `proto[`.
+    Bracket(Proto),
 }
 
 /// A parenthesis, a bracket or the whole filter, as far as it has been read.
 #[derive(Debug)]
 struct Frame {
     kind: Kind,
-    /// Qualifiers that the next id inherits; `None` after a term that has none.
+    /// Qualifiers of the next id: inherited, or those of the head; `None` after a term that has none.
     quals: Option<Quals>,
-    /// Qualifiers in force where the frame opened: what is in force again after it.
-    outer_quals: Option<Quals>,
-    /// Qualifiers just read, which must be followed by an id.
-    head: Option<Quals>,
+    /// A head was just read, which must be followed by an id.
+    head: bool,
     /// The expression so far, and whether `and` joins the next operand to it.
     left: Option<(ExprId, bool)>,
     /// A `not` was read before the operand at hand.
@@ -137,8 +143,7 @@ impl Frame {
         Self {
             kind,
             quals,
-            outer_quals: quals,
-            head: None,
+            head: false,
             left: None,
             prefixed: false,
             negated: false,
@@ -150,7 +155,7 @@ impl Frame {
 
     /// What may begin where an operand is due.
     fn may_begin(&self, in_arith: bool) -> Opens {
-        if self.head.is_some() {
+        if self.head {
             return Opens::ID;
         }
         if in_arith {
@@ -186,7 +191,7 @@ impl Frame {
 
     /// The operand at hand is the first of its parenthesis, which it decides on.
     fn first(&self) -> bool {
-        self.left.is_none() && self.head.is_none()
+        self.left.is_none() && !self.head
     }
 
     /// The operand at hand may be all that its parenthesis holds.
@@ -209,11 +214,11 @@ enum Value {
 struct Parser<'a> {
     lexer: Lexer<'a>,
     /// The token at hand.
-    tok: Tok<'a>,
+    tok: Tok,
     span: Span,
     /// Where the token before it ends.
-    prev_end: usize,
-    ast: Ast,
+    prev_end: u32,
+    ast: Ast<'a>,
     /// Frames around the one at hand, outermost first.
     outer: Vec<Frame>,
     frame: Frame,
@@ -231,9 +236,9 @@ impl<'a> Parser<'a> {
         Self {
             lexer: Lexer::new(text),
             tok: Tok::End,
-            span: 0..0,
+            span: Span::default(),
             prev_end: 0,
-            ast: Ast { exprs: Vec::with_capacity(8), ..Ast::default() },
+            ast: Ast { text, exprs: Vec::with_capacity(8), ..Ast::default() },
             outer: Vec::new(),
             frame: Frame::new(Kind::Root, None, 0),
             ops: Vec::new(),
@@ -265,10 +270,15 @@ impl<'a> Parser<'a> {
     /// The token at hand is not allowed here, or nowhere: that is said of it then.
     fn error<T>(&self) -> Result<T> {
         let kind = match self.tok {
-            Tok::Bad(bad) => bad.error(self.lexer.text(&self.span)),
+            Tok::Bad(bad) => bad.error(self.ast.bytes(self.span)),
             _ => ErrorKind::Syntax,
         };
-        Err(FilterError::new(kind, self.span.clone()))
+        error_at(kind, self.span)
+    }
+
+    /// From `start` to the end of the last token.
+    fn span_from(&self, start: u32) -> Span {
+        Span { start, end: self.prev_end }
     }
 
     fn in_arith(&self) -> bool {
@@ -281,11 +291,11 @@ impl<'a> Parser<'a> {
         let in_arith = self.in_arith();
         let may = self.frame.may_begin(in_arith);
         if !in_arith {
-            self.frame.arith_start = u32::try_from(self.span.start).unwrap_or(u32::MAX);
+            self.frame.arith_start = self.span.start;
         }
         match self.tok {
             Tok::Num(n) => {
-                let span = self.span.clone();
+                let span = self.span;
                 self.advance();
                 Ok(Some(Value::Num(n, span)))
             }
@@ -297,12 +307,12 @@ impl<'a> Parser<'a> {
                 self.advance();
                 Ok(None)
             }
-            Tok::Name(_) | Tok::V4(_) | Tok::V6(_) | Tok::Ether(..) | Tok::Arcnet(..)
+            Tok::Name | Tok::V4 | Tok::V6 | Tok::Ether(_) | Tok::Arcnet(_)
                 if may.has(Opens::LIST.or(Opens::ID)) =>
             {
                 let start = self.span.start;
                 let id = self.address()?;
-                self.id_term(id, start..self.prev_end).map(Some)
+                self.id_term(id, self.span_from(start)).map(Some)
             }
             _ if may.has(Opens::EXPR.or(Opens::ARITH)) => self.term(may),
             _ => self.error(),
@@ -322,15 +332,13 @@ impl<'a> Parser<'a> {
         }
         // A list's first member may be a number in parentheses, but no list.
         set = set.or(Opens::NUMBER);
-        let quals = self.frame.head.or(self.frame.quals);
-        self.open(Frame::new(Kind::Paren(set), quals, self.ops.len()))
+        self.open(Frame::new(Kind::Paren(set), self.frame.quals, self.ops.len()))
     }
 
     /// Enters a frame past the token that opens it.
     fn open(&mut self, inner: Frame) -> Result<()> {
         if self.outer.len() >= MAX_NESTING {
-            let kind = ErrorKind::NestedTooDeeply(MAX_NESTING);
-            return Err(FilterError::new(kind, self.span.clone()));
+            return error_at(ErrorKind::NestedTooDeeply(MAX_NESTING), self.span);
         }
         self.outer.push(std::mem::replace(&mut self.frame, inner));
         self.advance();
@@ -365,7 +373,7 @@ impl<'a> Parser<'a> {
         };
         self.frame.left = Some((joined, true));
         self.frame.quals = quals;
-        self.frame.head = None;
+        self.frame.head = false;
         self.frame.prefixed = false;
         self.frame.negated = false;
         match (self.tok, self.frame.kind) {
@@ -375,12 +383,12 @@ impl<'a> Parser<'a> {
                 Ok(BoolEnd::Joined)
             }
             (Tok::RParen, Kind::Paren(set)) => {
-                let quals = self.frame.outer_quals;
                 self.close()?;
                 if self.frame.first() {
                     self.frame.narrow(set);
                 }
-                Ok(BoolEnd::Closed(Value::Bool(joined, quals)))
+                // In force again is what was before.
+                Ok(BoolEnd::Closed(Value::Bool(joined, self.frame.quals)))
             }
             (Tok::End, Kind::Root) => {
                 self.ast.root = Some(joined);
@@ -417,8 +425,7 @@ impl<'a> Parser<'a> {
     fn count_term(&mut self) -> Result<()> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
-            let kind = ErrorKind::TooManyTerms(MAX_TERMS);
-            return Err(FilterError::new(kind, self.span.clone()));
+            return error_at(ErrorKind::TooManyTerms(MAX_TERMS), self.span);
         }
         Ok(())
     }
@@ -433,19 +440,19 @@ impl<'a> Parser<'a> {
         if self.frame.first() {
             self.frame.narrow(Opens::LIST);
         }
-        let Some(quals) = self.frame.head.or(self.frame.quals) else {
+        let Some(quals) = self.frame.quals else {
             let kind = match id {
-                Id::Ether(..) => ErrorKind::EthernetAddressOutOfPlace,
+                Id::Ether(_) => ErrorKind::EthernetAddressOutOfPlace,
                 _ => ErrorKind::NoQualifiers,
             };
-            return Err(FilterError::new(kind, span));
+            return error_at(kind, span);
         };
         let expr = self.primitive(Primitive::Id(quals, id), span)?;
         Ok(Value::Bool(expr, Some(quals)))
     }
 
     /// Joins the complete terms of all frames, in the order of the text.
-    fn complete_part(mut self) -> Ast {
+    fn complete_part(mut self) -> Ast<'a> {
         self.outer.push(self.frame);
         let mut parts = Vec::new();
         let mut loose = Vec::new();
@@ -460,7 +467,7 @@ impl<'a> Parser<'a> {
         for arith in loose {
             let id = ExprId(u32::try_from(ast.exprs.len()).expect("terms are limited"));
             let relation = Primitive::Relation(RelOp::Eq, arith, arith);
-            ast.exprs.push(Expr::Prim(relation, self.span.clone()));
+            ast.exprs.push(Expr::Prim(relation, self.span));
             parts.push(id);
         }
         ast.root = parts.into_iter().reduce(|left, right| {

@@ -4,7 +4,7 @@ use super::Tok;
 use crate::filter::ast::{AddrKind, AtmField, AtmType, Dir, Mtp2Type, Mtp3Field, Proto};
 
 /// The token of a keyword or named constant.
-pub(super) fn lookup(word: &[u8]) -> Option<Tok<'static>> {
+pub(super) fn lookup(word: &[u8]) -> Option<Tok> {
     if let Some(proto) = protocol(word) {
         return Some(Tok::Proto(proto));
     }
@@ -56,7 +56,7 @@ fn protocol(word: &[u8]) -> Option<Proto> {
     })
 }
 
-fn qualifier_or_operator(word: &[u8]) -> Option<Tok<'static>> {
+fn qualifier_or_operator(word: &[u8]) -> Option<Tok> {
     Some(match word {
         b"src" => Tok::Src,
         b"dst" => Tok::Dst,
@@ -82,7 +82,7 @@ fn qualifier_or_operator(word: &[u8]) -> Option<Tok<'static>> {
     })
 }
 
-fn keyword(word: &[u8]) -> Option<Tok<'static>> {
+fn keyword(word: &[u8]) -> Option<Tok> {
     Some(match word {
         b"broadcast" => Tok::Broadcast,
         b"multicast" => Tok::Multicast,

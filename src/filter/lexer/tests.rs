@@ -2,19 +2,20 @@ use super::*;
 
 fn tokens(text: &str) -> Vec<String> {
     let mut lexer = Lexer::new(text.as_bytes());
+    let piece = |span: Span| &text[std::ops::Range::from(span)];
     let mut all = Vec::new();
     loop {
         match lexer.next() {
             (Tok::End, _) => return all,
             (Tok::Bad(bad), span) => {
-                let piece = &text[span];
+                let piece = piece(span);
                 all.push(format!("error {} {piece}", bad.error(piece.as_bytes())));
                 return all;
             }
             (tok, span) => {
                 let kind = format!("{tok:?}");
                 let kind = kind.split(['(', ' ']).next().unwrap_or_default().to_owned();
-                all.push(format!("{kind} {}", &text[span]));
+                all.push(format!("{kind} {}", piece(span)));
             }
         }
     }
@@ -71,7 +72,6 @@ fn longest_match() {
         ("$f $ff $fff", vec!["Arcnet $f", "Arcnet $ff", "Arcnet $ff", "Name f"]),
         ("\\tcp)", vec!["Name \\tcp", "RParen )"]),
         ("<<= >=!=!", vec!["Arith <<", "Rel =", "Rel >=", "Rel !=", "Not !"]),
-        ("tcp\0udp", vec!["Proto tcp"]),
     ] {
         assert_eq!(tokens(text), wanted, "{text}");
     }

@@ -80,7 +80,7 @@ impl Lowerer<'_> {
                         tasks.extend([operation, Task::Visit(b), Task::Visit(a)]);
                         continue;
                     }
-                    Arith::Load { proto, index, size, .. } => {
+                    Arith::Load { proto, index, size } => {
                         tasks.extend([Task::Load { proto, size }, Task::Visit(index)]);
                         continue;
                     }

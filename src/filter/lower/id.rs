@@ -10,11 +10,12 @@ use super::numbers::ipproto;
 use super::port::Ports;
 use super::qualifiers::{self, not_a_qualifier};
 use super::sets::Element;
-use crate::filter::ast::{AddrKind, Dir, Id, Proto, Quals};
+use crate::filter::ast::{AddrKind, Dir, Id, Proto, Quals, Span};
 use crate::filter::cond::CondId;
 use crate::filter::lexer::{Number, number};
 use crate::filter::link_layout::LinkLayout;
 use crate::filter::resolve::PortProto;
+use crate::raw_text;
 
 type Lowered = Result<CondId, LowerError>;
 
@@ -52,23 +53,27 @@ impl Named {
 type Resolved = Result<Named, LowerError>;
 
 impl Lowerer<'_> {
-    /// `[proto] [dir] [kind] id`.
-    pub(super) fn resolve(&mut self, quals: Quals, id: &Id) -> Resolved {
+    /// `[proto] [dir] [kind] id`; `span` is the id's.
+    pub(super) fn resolve(&mut self, quals: Quals, id: Id, span: Span) -> Resolved {
+        let ast = self.ast;
         match id {
-            Id::Name(name) => self.name(quals, name),
-            Id::Num(number) => self.number(quals, *number),
-            Id::V4(text) => self.v4(quals, text),
-            Id::V4Prefix(text, len) => self.v4_prefix(quals, text, *len),
-            Id::V4Mask(text, mask) => self.v4_mask(quals, text, mask),
-            Id::V6(text) => self.v6(quals, text, None),
-            Id::V6Prefix(text, len) => self.v6(quals, text, Some(*len)),
-            Id::Ether(mac, _) => match (quals.proto, quals.addr) {
+            Id::Name => self.name(quals, &ast.name(span)),
+            Id::Num(number) => self.number(quals, number),
+            Id::V4 => self.v4(quals, ast.bytes(span)),
+            Id::V4Prefix(len) => self.v4_prefix(quals, ast.address(span), len),
+            Id::V4Mask { mask } => {
+                let mask = ast.bytes(Span { start: mask, ..span });
+                self.v4_mask(quals, ast.address(span), mask)
+            }
+            Id::V6 => self.v6(quals, &raw_text::text(ast.bytes(span)), None),
+            Id::V6Prefix(len) => self.v6(quals, &raw_text::text(ast.address(span)), Some(len)),
+            Id::Ether(mac) => match (quals.proto, quals.addr) {
                 (Some(Proto::Link), None | Some(AddrKind::Host)) => {
-                    Ok(Named::Mac { mac: *mac, dir: quals.dir })
+                    Ok(Named::Mac { mac, dir: quals.dir })
                 }
                 _ => Err(LowerError::EtherOutOfPlace),
             },
-            Id::Arcnet(addr, _) => self.arcnet(quals, *addr).map(Named::Lowered),
+            Id::Arcnet(addr) => self.arcnet(quals, addr).map(Named::Lowered),
         }
     }
 
@@ -254,49 +259,51 @@ impl Lowerer<'_> {
         Ok(Named::V4 { addr, protocols, dir: quals.dir })
     }
 
-    fn v4(&mut self, quals: Quals, text: &str) -> Resolved {
+    fn v4(&mut self, quals: Quals, text: &[u8]) -> Resolved {
         let host = matches!(quals.addr, None | Some(AddrKind::Host));
         no_port_or_protocol(quals, "IPv4 address")?;
         if quals.proto == Some(Proto::Decnet) {
             not_decnet(quals, true)?;
-            let addr = decnet(text)?;
+            let addr = decnet(&raw_text::text(text))?;
             return self.decnet_host(addr, quals.dir).map(Named::Lowered);
         }
         let (value, bits) = dotted(text)?;
         if quals.addr == Some(AddrKind::Gateway) {
-            return Err(wrong_kind(quals, text));
+            return Err(wrong_kind(quals, raw_text::text(text)));
         }
         let addr = V4 { addr: left_justified(value, bits), mask: left_justified(u32::MAX, bits) };
         let of = if host { "host <IPv4 address>" } else { "net <IPv4 address>" };
         self.v4_address(quals, addr, of)
     }
 
-    fn v4_prefix(&mut self, quals: Quals, text: &str, len: u32) -> Resolved {
+    fn v4_prefix(&mut self, quals: Quals, text: &[u8], len: u32) -> Resolved {
         no_port_or_protocol(quals, "IPv4 address and prefix length")?;
         not_decnet(quals, false)?;
         let (value, bits) = dotted(text)?;
         if len > 32 {
             return Err(LowerError::MaskLength(32));
         }
+        let shown = || format!("{}/{len}", raw_text::text(text));
         let addr = left_justified(value, bits);
         let mask = u32::MAX.checked_shl(32 - len).unwrap_or(0);
         if addr & !mask != 0 {
-            return Err(LowerError::NonNetworkBits(format!("{text}/{len}")));
+            return Err(LowerError::NonNetworkBits(shown()));
         }
-        self.v4_net(quals, V4 { addr, mask }, || format!("{text}/{len}"))
+        self.v4_net(quals, V4 { addr, mask }, shown)
     }
 
-    fn v4_mask(&mut self, quals: Quals, text: &str, mask: &str) -> Resolved {
+    fn v4_mask(&mut self, quals: Quals, text: &[u8], mask: &[u8]) -> Resolved {
         no_port_or_protocol(quals, "IPv4 address and netmask")?;
         not_decnet(quals, false)?;
         let (value, bits) = dotted(text)?;
         let (mask_value, mask_bits) = dotted(mask)?;
+        let shown = || format!("{} mask {}", raw_text::text(text), raw_text::text(mask));
         let addr = left_justified(value, bits);
         let mask_value = left_justified(mask_value, mask_bits);
         if addr & !mask_value != 0 {
-            return Err(LowerError::NonNetworkBits(format!("{text} mask {mask}")));
+            return Err(LowerError::NonNetworkBits(shown()));
         }
-        self.v4_net(quals, V4 { addr, mask: mask_value }, || format!("{text} mask {mask}"))
+        self.v4_net(quals, V4 { addr, mask: mask_value }, shown)
     }
 
     fn v4_net(&mut self, quals: Quals, net: V4, text: impl Fn() -> String) -> Resolved {

@@ -18,9 +18,8 @@ const TYPES: [(&str, u32, u32); 13] = [
 ];
 
 impl Lowerer<'_> {
-    /// `llc [type]`.
-    pub(super) fn llc(&mut self, name: Option<&str>) -> Lowered {
-        let Some(name) = name else { return self.has_llc() };
+    /// `llc type`.
+    pub(super) fn llc(&mut self, name: &str) -> Lowered {
         let known = TYPES.into_iter().find(|(known, ..)| name.eq_ignore_ascii_case(known));
         let information = name.eq_ignore_ascii_case("i");
         if known.is_none() && !information {
@@ -34,7 +33,8 @@ impl Lowerer<'_> {
         Ok(self.and(header, ty))
     }
 
-    fn has_llc(&mut self) -> Lowered {
+    /// `llc`.
+    pub(super) fn has_llc(&mut self) -> Lowered {
         match self.layout.dlt {
             _ if self.layout.is_ethernet_like() => {
                 let is_llc = self.ether_is_llc()?;

@@ -37,7 +37,7 @@ pub use error::LowerError;
 
 use crate::linktype::Dlt;
 
-use super::ast::{Ast, Expr, ExprId, Primitive};
+use super::ast::{Ast, Expr, ExprId, Primitive, Span};
 use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
@@ -86,7 +86,7 @@ pub enum Lists {
 /// # Errors
 /// The first primitive that means nothing for the link-layer type or the resolver.
 pub fn lower(
-    ast: &Ast,
+    ast: &Ast<'_>,
     options: &Options,
     resolver: &dyn Resolver,
     lists: Lists,
@@ -123,7 +123,7 @@ pub fn lower(
 
 /// Lowering in progress.
 struct Lowerer<'a> {
-    ast: &'a Ast,
+    ast: &'a Ast<'a>,
     options: &'a Options,
     resolver: &'a dyn Resolver,
     tree: CondTree,
@@ -150,9 +150,9 @@ enum Task {
 
 impl Lowerer<'_> {
     fn walk(&mut self, root: ExprId) -> Result<CondId, FilterError> {
-        if let Expr::Prim(primitive, span) = self.ast.expr(root) {
-            let lowered = self.primitive(primitive);
-            return lowered.map_err(|error| FilterError::new(error.into(), span.clone()));
+        if let Expr::Prim(primitive, span) = *self.ast.expr(root) {
+            let lowered = self.primitive(&primitive, span);
+            return lowered.map_err(|error| FilterError::new(error.into(), span.into()));
         }
         let mut groups = Vec::with_capacity(4);
         let mut tasks = Vec::with_capacity(16);
@@ -186,18 +186,18 @@ impl Lowerer<'_> {
         groups: &mut Vec<Group>,
         tasks: &mut Vec<Task>,
     ) -> Result<(), FilterError> {
-        let (a, b, is_and) = match self.ast.expr(expr) {
+        let (a, b, is_and) = match *self.ast.expr(expr) {
             Expr::Not(inner) => {
-                tasks.push(Task::Visit { expr: *inner, negated: !negated });
+                tasks.push(Task::Visit { expr: inner, negated: !negated });
                 return Ok(());
             }
             Expr::Prim(primitive, span) => {
                 return self
-                    .operand(primitive, negated, top(groups))
-                    .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.clone()));
+                    .operand(&primitive, span, negated, top(groups))
+                    .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.into()));
             }
-            Expr::And(a, b) => (*a, *b, !negated),
-            Expr::Or(a, b) => (*a, *b, negated),
+            Expr::And(a, b) => (a, b, !negated),
+            Expr::Or(a, b) => (a, b, negated),
         };
         if groups.last().is_none_or(|top| top.is_and != is_and) {
             groups.push(Group::new(is_and));
@@ -212,13 +212,14 @@ impl Lowerer<'_> {
     fn operand(
         &mut self,
         primitive: &Primitive,
+        span: Span,
         negated: bool,
         group: &mut Group,
     ) -> Result<(), LowerError> {
         let before = self.tree.mark();
         let named = match primitive {
-            Primitive::Id(quals, id) => self.resolve(*quals, id)?,
-            other => Named::Lowered(self.primitive(other)?),
+            Primitive::Id(quals, id) => self.resolve(*quals, *id, span)?,
+            other => Named::Lowered(self.primitive(other, span)?),
         };
         let added = if negated == group.is_and
             && let Some(element) = named.element(&self.layout)

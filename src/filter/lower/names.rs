@@ -5,19 +5,29 @@ use super::qualifiers;
 use super::{Lowerer, iso};
 use crate::ethertype::{ethertype, llc_sap};
 use crate::filter::ast::Proto;
+use crate::raw_text;
 
 /// Dotted decimal, one to four parts: the value of the parts, and how many bits they are.
-pub(super) fn dotted(text: &str) -> Result<(u32, u32), LowerError> {
-    let mut value = 0u32;
+pub(super) fn dotted(text: &[u8]) -> Result<(u32, u32), LowerError> {
+    parts(text).ok_or_else(|| LowerError::InvalidIpv4(raw_text::keep(text)))
+}
+
+fn parts(text: &[u8]) -> Option<(u32, u32)> {
+    let mut value = 0;
     let mut bits = 0;
-    for part in text.split('.') {
-        match part.parse::<u8>() {
-            Ok(byte) if bits < 32 => value = value << 8 | u32::from(byte),
-            _ => return Err(LowerError::InvalidIpv4(text.to_owned())),
+    let mut part = None;
+    for &byte in text {
+        if byte == b'.' {
+            value = value << 8 | part?;
+            bits += 8;
+            part = None;
+        } else {
+            let digit = char::from(byte).to_digit(10)?;
+            part = Some(part.unwrap_or(0) * 10 + digit).filter(|&part| part <= 0xff);
+            part?;
         }
-        bits += 8;
     }
-    Ok((value, bits))
+    if bits < 32 { Some((value << 8 | part?, bits + 8)) } else { None }
 }
 
 /// Shifts the value of fewer than four parts to the top.

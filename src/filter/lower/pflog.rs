@@ -3,7 +3,6 @@
 use super::Lowerer;
 use super::code::{Base, Size};
 use super::error::LowerError;
-use crate::filter::ast::NameOrNum;
 use crate::filter::cond::CondId;
 use crate::linktype::Dlt;
 
@@ -35,15 +34,10 @@ const ACTIONS: [(&str, u32); 18] = [
     ("afrt", 15),
 ];
 
-/// The number, or the name that is none of those known.
-fn number(value: &NameOrNum, names: &[(&str, u32)]) -> Result<u32, String> {
-    match value {
-        NameOrNum::Num(n) => Ok(*n),
-        NameOrNum::Name(name) => {
-            let known = names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
-            known.map(|&(_, n)| n).ok_or_else(|| name.clone())
-        }
-    }
+/// The number of a name, or the name if it is none of those known.
+fn number(name: &str, names: &[(&str, u32)]) -> Result<u32, String> {
+    let known = names.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
+    known.map(|&(_, n)| n).ok_or_else(|| name.to_owned())
 }
 
 impl Lowerer<'_> {
@@ -85,16 +79,21 @@ impl Lowerer<'_> {
         self.eq(Base::Link, SUBRULE, Size::W, n)
     }
 
-    /// `reason`.
-    pub(super) fn pf_reason(&mut self, reason: &NameOrNum) -> Lowered {
-        let n = number(reason, &REASONS).map_err(LowerError::PfReason)?;
+    /// `reason NAME`.
+    pub(super) fn pf_reason_name(&mut self, name: &str) -> Lowered {
+        let n = number(name, &REASONS).map_err(LowerError::PfReason)?;
+        self.pf_reason(n)
+    }
+
+    /// `reason N`.
+    pub(super) fn pf_reason(&mut self, n: u32) -> Lowered {
         self.pflog_only("reason")?;
         self.eq(Base::Link, REASON, Size::B, n)
     }
 
     /// `action`.
-    pub(super) fn pf_action(&mut self, action: &NameOrNum) -> Lowered {
-        let n = number(action, &ACTIONS).map_err(LowerError::PfAction)?;
+    pub(super) fn pf_action(&mut self, name: &str) -> Lowered {
+        let n = number(name, &ACTIONS).map_err(LowerError::PfAction)?;
         self.pflog_only("action")?;
         self.eq(Base::Link, ACTION, Size::B, n)
     }

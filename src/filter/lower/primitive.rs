@@ -6,17 +6,17 @@ use super::error::LowerError;
 use super::iso;
 use super::numbers::{ethertype, ipproto, llc};
 use super::qualifiers::{self, not_a_qualifier};
-use crate::filter::ast::{Primitive, Proto};
+use crate::filter::ast::{Primitive, Proto, Span};
 use crate::filter::cond::CondId;
 
 type Lowered = Result<CondId, LowerError>;
 
 impl Lowerer<'_> {
-    /// Lowers a primitive and moves the headers if it does.
-    pub(super) fn primitive(&mut self, primitive: &Primitive) -> Lowered {
+    /// Lowers the primitive that stands there, and moves the headers if it does.
+    pub(super) fn primitive(&mut self, primitive: &Primitive, span: Span) -> Lowered {
         match primitive {
             Primitive::Id(quals, id) => {
-                let named = self.resolve(*quals, id)?;
+                let named = self.resolve(*quals, *id, span)?;
                 self.lower_named(named)
             }
             Primitive::Proto(proto) => self.protocol(*proto),
@@ -35,7 +35,9 @@ impl Lowerer<'_> {
             Primitive::Greater(n) => Ok(self.length(Cmp::Ge, *n)),
             Primitive::Byte { index, op, value } => self.byte(*index, *op, *value),
             Primitive::Relation(rel, left, right) => self.relation(*rel, *left, *right),
-            Primitive::WlanType { ty, subtype } => self.wlan_type(*ty, *subtype),
+            Primitive::WlanType { ty, subtype } => {
+                self.wlan_type((*ty).into(), subtype.map(u32::from))
+            }
             Primitive::WlanDir(dir) => self.wlan_dir(*dir),
             Primitive::Inbound => self.direction(false),
             Primitive::Outbound => self.direction(true),
@@ -46,17 +48,20 @@ impl Lowerer<'_> {
             Primitive::Pppoes(session) => self.pppoes(*session),
             Primitive::Geneve(vni) => self.geneve(*vni),
             Primitive::Vxlan(vni) => self.vxlan(*vni),
-            Primitive::PfIfname(name) => self.pf_ifname(name),
-            Primitive::PfRuleset(name) => self.pf_ruleset(name),
+            Primitive::PfIfname(name) => self.pf_ifname(&self.ast.name(*name)),
+            Primitive::PfRuleset(name) => self.pf_ruleset(&self.ast.name(*name)),
             Primitive::PfRnr(n) => self.pf_rule(*n),
             Primitive::PfSrnr(n) => self.pf_subrule(*n),
-            Primitive::PfReason(reason) => self.pf_reason(reason),
-            Primitive::PfAction(action) => self.pf_action(action),
-            Primitive::Llc(name) => self.llc(name.as_deref()),
+            Primitive::PfReason(name) => self.pf_reason_name(&self.ast.name(*name)),
+            Primitive::PfReasonCode(reason) => self.pf_reason(*reason),
+            Primitive::PfAction(name) => self.pf_action(&self.ast.name(*name)),
+            Primitive::Llc => self.has_llc(),
+            Primitive::LlcType(name) => self.llc(&self.ast.name(*name)),
+            Primitive::LlcRnr => self.llc("rnr"),
             Primitive::AtmType(ty) => self.atm_type(*ty),
-            Primitive::AtmField(field, tests) => self.atm_field(*field, tests),
+            Primitive::AtmField(field, tests) => self.atm_field(*field, self.ast.tests(*tests)),
             Primitive::Mtp2Type(ty) => self.mtp2_type(*ty),
-            Primitive::Mtp3Field(field, tests) => self.mtp3_field(*field, tests),
+            Primitive::Mtp3Field(field, tests) => self.mtp3_field(*field, self.ast.tests(*tests)),
         }
     }
 

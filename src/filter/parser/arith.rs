@@ -1,7 +1,7 @@
 //! Arithmetic by operator precedence.
 
 use super::{Kind, Opens, Parser, Result, Value};
-use crate::filter::ast::{Arith, ArithId, ArithOp, Id, Primitive};
+use crate::filter::ast::{Arith, ArithId, ArithOp, Id, Primitive, Span};
 use crate::filter::lexer::Tok;
 
 /// An operator whose right operand is being read.
@@ -80,7 +80,7 @@ impl Parser<'_> {
             let right = self.reduce(right, |_| true)?;
             self.frame.relation = None;
             self.loose = None;
-            let span = self.frame.arith_start as usize..self.prev_end;
+            let span = self.span_from(self.frame.arith_start);
             let expr = self.primitive(Primitive::Relation(op, left, right), span)?;
             return Ok(Some(Value::Bool(expr, None)));
         }
@@ -94,7 +94,7 @@ impl Parser<'_> {
     /// side.
     fn may_relate(&self) -> bool {
         self.frame.relation.is_none()
-            && self.frame.head.is_none()
+            && !self.frame.head
             && match self.frame.kind {
                 Kind::Root => true,
                 Kind::Paren(set) => set.has(Opens::EXPR),
@@ -121,7 +121,7 @@ impl Parser<'_> {
     }
 
     /// A number that is no part of arithmetic: an id, or all that its parenthesis holds.
-    fn lone_number(&mut self, n: u32, span: std::ops::Range<usize>, may: Opens) -> Result<Value> {
+    fn lone_number(&mut self, n: u32, span: Span, may: Opens) -> Result<Value> {
         if let (Tok::RParen, Kind::Paren(set)) = (self.tok, self.frame.kind)
             && self.frame.alone()
         {
@@ -164,7 +164,7 @@ impl Parser<'_> {
         let right = self.operand_id(value)?;
         let index = self.reduce(right, |_| true)?;
         self.loose = Some(index);
-        let Kind::Bracket(proto, start) = self.frame.kind else { return self.error() };
+        let Kind::Bracket(proto) = self.frame.kind else { return self.error() };
         let mut size = 1;
         if self.tok == Tok::Colon {
             self.advance();
@@ -175,8 +175,7 @@ impl Parser<'_> {
         if self.tok != Tok::RBracket {
             return self.error();
         }
-        let span = start as usize..self.span.end;
-        let load = self.push_arith(Arith::Load { proto, index, size, span })?;
+        let load = self.push_arith(Arith::Load { proto, index, size })?;
         self.loose = Some(load);
         self.close()?;
         Ok(Value::Arith(load))

@@ -1,13 +1,14 @@
 //! Terms that are read in one go: heads, keywords and their arguments.
 
 use super::arith::PendingOp;
-use super::{Frame, Kind, Opens, Parser, Result, Value, wlan};
+use super::wlan::{self, Word};
+use super::{Frame, Kind, Opens, Parser, Result, Value, error_at};
 use crate::filter::ast::{
-    AddrKind, Arith, ArithOp, ByteOp, Dir, Id, NameOrNum, Primitive, Proto, Quals, RelOp, ValueTest,
+    AddrKind, Arith, ArithOp, ByteOp, Dir, Id, Primitive, Proto, Quals, RelOp, Span, TestList,
+    ValueTest,
 };
-use crate::filter::error::{ErrorKind, FilterError};
+use crate::filter::error::ErrorKind;
 use crate::filter::lexer::Tok;
-use crate::raw_text;
 
 impl Parser<'_> {
     /// Reads a term that starts with neither an id, a number, a parenthesis nor `not`; `None`
@@ -29,7 +30,8 @@ impl Parser<'_> {
                 self.advance();
                 if self.tok == Tok::LBracket {
                     self.frame_is_arith();
-                    return self.open_bracket(proto, start).map(|()| None);
+                    let inner = Frame::new(Kind::Bracket(proto), None, self.ops.len());
+                    return self.open(inner).map(|()| None);
                 }
                 if !may.has(Opens::EXPR) {
                     return self.error();
@@ -44,14 +46,8 @@ impl Parser<'_> {
         }
     }
 
-    fn open_bracket(&mut self, proto: Proto, start: usize) -> Result<()> {
-        let start = u32::try_from(start).unwrap_or(u32::MAX);
-        let inner = Frame::new(Kind::Bracket(proto, start), None, self.ops.len());
-        self.open(inner)
-    }
-
     /// What follows a protocol, or may stand without one.
-    fn qualified(&mut self, proto: Option<Proto>, start: usize) -> Result<Option<Value>> {
+    fn qualified(&mut self, proto: Option<Proto>, start: u32) -> Result<Option<Value>> {
         if self.frame.first() {
             self.frame.narrow(Opens::EXPR);
         }
@@ -59,13 +55,11 @@ impl Parser<'_> {
             Tok::Src | Tok::Dst | Tok::Dir(_) => {
                 let dir = self.direction()?;
                 let addr = self.kind()?;
-                self.frame.head = Some(Quals { proto, dir: Some(dir), addr });
-                return Ok(None);
+                return Ok(self.head(Quals { proto, dir: Some(dir), addr }));
             }
             Tok::Kind(kind) | Tok::KindNoDir(kind) => {
                 self.advance();
-                self.frame.head = Some(Quals { proto, dir: None, addr: Some(kind) });
-                return Ok(None);
+                return Ok(self.head(Quals { proto, dir: None, addr: Some(kind) }));
             }
             Tok::Broadcast => {
                 self.advance();
@@ -78,10 +72,11 @@ impl Parser<'_> {
             Tok::Type => self.wlan_type()?,
             Tok::Subtype => {
                 self.advance();
-                let span = self.span.clone();
-                let known = wlan::lone_subtype(&self.name()?);
-                let (ty, subtype) = known.map_err(|kind| FilterError::new(kind, span))?;
-                Primitive::WlanType { ty, subtype: Some(subtype) }
+                let span = self.name()?;
+                match wlan::lone_subtype(&self.ast.name(span)) {
+                    Ok((ty, subtype)) => Primitive::WlanType { ty, subtype: Some(subtype) },
+                    Err(kind) => return error_at(kind, span),
+                }
             }
             Tok::Direction => {
                 self.advance();
@@ -96,8 +91,15 @@ impl Parser<'_> {
                 None => self.keyword()?,
             },
         };
-        let expr = self.primitive(primitive, start..self.prev_end)?;
+        let expr = self.primitive(primitive, self.span_from(start))?;
         Ok(Some(Value::Bool(expr, None)))
+    }
+
+    /// Qualifiers were read; their id is due.
+    fn head(&mut self, quals: Quals) -> Option<Value> {
+        self.frame.head = true;
+        self.frame.quals = Some(quals);
+        None
     }
 
     /// `src`, `dst`, both with `or` or `and` between them, or an 802.11 address.
@@ -137,28 +139,31 @@ impl Parser<'_> {
         let tok = self.tok;
         self.advance();
         Ok(match tok {
-            Tok::Name(name) => Id::Name(raw_text::keep(name)),
-            Tok::Ether(mac, text) => Id::Ether(mac, raw_text::keep(text)),
-            Tok::Arcnet(address, text) => Id::Arcnet(address, raw_text::keep(text)),
-            Tok::V4(address) => match self.tok {
+            Tok::Name => Id::Name,
+            Tok::Ether(mac) => Id::Ether(mac),
+            Tok::Arcnet(address) => Id::Arcnet(address),
+            Tok::V4 => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
                     self.advance();
-                    Id::V4Prefix(raw_text::keep(address), self.number()?)
+                    Id::V4Prefix(self.number()?)
                 }
                 Tok::Mask => {
                     self.advance();
-                    let Tok::V4(mask) = self.tok else { return self.error() };
+                    let mask = self.span.start;
+                    if self.tok != Tok::V4 {
+                        return self.error();
+                    }
                     self.advance();
-                    Id::V4Mask(raw_text::keep(address), raw_text::keep(mask))
+                    Id::V4Mask { mask }
                 }
-                _ => Id::V4(raw_text::keep(address)),
+                _ => Id::V4,
             },
-            Tok::V6(address) => match self.tok {
+            Tok::V6 => match self.tok {
                 Tok::Arith(ArithOp::Div) => {
                     self.advance();
-                    Id::V6Prefix(raw_text::keep(address), self.number()?)
+                    Id::V6Prefix(self.number()?)
                 }
-                _ => Id::V6(raw_text::keep(address)),
+                _ => Id::V6,
             },
             _ => return self.error(),
         })
@@ -187,9 +192,12 @@ impl Parser<'_> {
             Tok::PfRuleset => Primitive::PfRuleset(self.name()?),
             Tok::PfRnr => Primitive::PfRnr(self.number()?),
             Tok::PfSrnr => Primitive::PfSrnr(self.number()?),
-            Tok::PfReason => Primitive::PfReason(self.name_or_num()?),
-            Tok::PfAction => Primitive::PfAction(NameOrNum::Name(self.name()?)),
-            Tok::Llc => self.llc()?,
+            Tok::PfReason => match self.tok {
+                Tok::Num(_) => Primitive::PfReasonCode(self.number()?),
+                _ => Primitive::PfReason(self.name()?),
+            },
+            Tok::PfAction => Primitive::PfAction(self.name()?),
+            Tok::Llc => self.llc(),
             Tok::Atm(kind) => Primitive::AtmType(kind),
             Tok::AtmField(field) => self.value_tests(|tests| Primitive::AtmField(field, tests))?,
             Tok::Mtp2(kind) => Primitive::Mtp2Type(kind),
@@ -224,17 +232,14 @@ impl Parser<'_> {
         Ok(Some(n))
     }
 
-    fn name(&mut self) -> Result<String> {
-        let Tok::Name(name) = self.tok else { return self.error() };
-        self.advance();
-        Ok(raw_text::keep(name))
-    }
-
-    fn name_or_num(&mut self) -> Result<NameOrNum> {
-        match self.tok {
-            Tok::Num(_) => self.number().map(NameOrNum::Num),
-            _ => self.name().map(NameOrNum::Name),
+    /// Where a name stands.
+    fn name(&mut self) -> Result<Span> {
+        if self.tok != Tok::Name {
+            return self.error();
         }
+        let span = self.span;
+        self.advance();
+        Ok(span)
     }
 
     fn wlan_type(&mut self) -> Result<Primitive> {
@@ -249,25 +254,26 @@ impl Parser<'_> {
         Ok(Primitive::WlanType { ty, subtype })
     }
 
-    fn wlan_word(
+    fn wlan_word<T>(
         &mut self,
-        value: impl Fn(&NameOrNum) -> std::result::Result<u32, ErrorKind>,
-    ) -> Result<u32> {
-        let span = self.span.clone();
-        let word = self.name_or_num()?;
-        value(&word).map_err(|kind| FilterError::new(kind, span))
+        value: impl Fn(&Word<'_>) -> std::result::Result<T, ErrorKind>,
+    ) -> Result<T> {
+        let span = self.span;
+        let word = match self.tok {
+            Tok::Num(_) => Word::Num(self.number()?),
+            _ => Word::Name(self.name().map(|span| self.ast.name(span))?),
+        };
+        value(&word).or_else(|kind| error_at(kind, span))
     }
 
-    fn llc(&mut self) -> Result<Primitive> {
-        Ok(Primitive::Llc(match self.tok {
-            Tok::Name(_) => Some(self.name()?),
-            // A word of PFLOG filters too.
-            Tok::PfRnr => {
-                self.advance();
-                Some("rnr".to_owned())
-            }
-            _ => None,
-        }))
+    fn llc(&mut self) -> Primitive {
+        let primitive = match self.tok {
+            Tok::Name => Primitive::LlcType(self.span),
+            Tok::PfRnr => Primitive::LlcRnr,
+            _ => return Primitive::Llc,
+        };
+        self.advance();
+        primitive
     }
 
     fn byte(&mut self) -> Result<Primitive> {
@@ -285,57 +291,70 @@ impl Parser<'_> {
     }
 
     /// `N`, `op N` or `(N or N …)`.
-    fn value_tests(&mut self, field: impl Fn(Vec<ValueTest>) -> Primitive) -> Result<Primitive> {
-        let start = self.span.start;
-        let mut tests = Vec::new();
-        match self.more_tests(&mut tests) {
-            Ok(()) => Ok(field(tests)),
+    fn value_tests(&mut self, field: impl Fn(TestList) -> Primitive) -> Result<Primitive> {
+        let at = self.span.start;
+        let start = self.test_count();
+        let complete = self.more_tests();
+        let list = TestList { start, end: self.test_count() };
+        match complete {
+            Ok(()) => Ok(field(list)),
             Err(error) => {
-                if !tests.is_empty() {
-                    self.partial = Some(self.primitive(field(tests), start..self.prev_end)?);
+                if list.end > list.start {
+                    self.partial = Some(self.primitive(field(list), self.span_from(at))?);
                 }
                 Err(error)
             }
         }
     }
 
-    fn more_tests(&mut self, tests: &mut Vec<ValueTest>) -> Result<()> {
+    /// Comparisons so far; each is a term, so a limit holds.
+    fn test_count(&self) -> u32 {
+        self.ast.tests.len() as u32
+    }
+
+    fn more_tests(&mut self) -> Result<()> {
         let equals = |value| ValueTest { op: RelOp::Eq, value };
         match self.tok {
             Tok::Rel(op) => {
                 self.advance();
-                tests.push(ValueTest { op, value: self.number()? });
+                let value = self.number()?;
+                self.ast.tests.push(ValueTest { op, value });
             }
             Tok::LParen => {
                 self.advance();
-                tests.push(equals(self.number()?));
+                let first = equals(self.number()?);
+                self.ast.tests.push(first);
                 while self.tok == Tok::Or {
                     self.advance();
                     self.count_term()?;
-                    tests.push(equals(self.number()?));
+                    let next = equals(self.number()?);
+                    self.ast.tests.push(next);
                 }
                 if self.tok != Tok::RParen {
                     return self.error();
                 }
                 self.advance();
             }
-            _ => tests.push(equals(self.number()?)),
+            _ => {
+                let only = equals(self.number()?);
+                self.ast.tests.push(only);
+            }
         }
         Ok(())
     }
 }
 
 /// Whether a token may be the keyword that a term starts with.
-fn starts_term(tok: Tok<'_>) -> bool {
+fn starts_term(tok: Tok) -> bool {
     !matches!(
         tok,
         Tok::End
             | Tok::Bad(_)
-            | Tok::Name(_)
-            | Tok::V4(_)
-            | Tok::V6(_)
-            | Tok::Ether(..)
-            | Tok::Arcnet(..)
+            | Tok::Name
+            | Tok::V4
+            | Tok::V6
+            | Tok::Ether(_)
+            | Tok::Arcnet(_)
             | Tok::RParen
             | Tok::LBracket
             | Tok::RBracket

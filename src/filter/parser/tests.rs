@@ -15,23 +15,36 @@ fn show_expr(ast: &Ast, id: ExprId) -> String {
         Expr::And(a, b) => format!("(and {} {})", show_expr(ast, *a), show_expr(ast, *b)),
         Expr::Or(a, b) => format!("(or {} {})", show_expr(ast, *a), show_expr(ast, *b)),
         Expr::Not(a) => format!("(not {})", show_expr(ast, *a)),
-        Expr::Prim(Primitive::Id(q, id), _) => {
+        Expr::Prim(Primitive::Id(q, id), span) => {
             let mut words = Vec::new();
             words.extend(q.proto.map(|p| format!("{p:?} ")));
             words.extend(q.dir.map(|d| format!("{d:?} ")));
             words.extend(q.addr.map(|a| format!("{a:?} ")));
-            let id = match id {
-                Id::Name(s) | Id::V4(s) | Id::V6(s) | Id::Ether(_, s) | Id::Arcnet(_, s) => {
-                    s.clone()
+            let address = || String::from_utf8_lossy(ast.address(*span));
+            let id = match *id {
+                Id::Name => ast.name(*span).into_owned(),
+                Id::V4 | Id::V6 => address().into_owned(),
+                Id::Ether(_) | Id::Arcnet(_) => {
+                    String::from_utf8_lossy(ast.bytes(*span)).into_owned()
                 }
                 Id::Num(n) => n.to_string(),
-                Id::V4Prefix(a, n) | Id::V6Prefix(a, n) => format!("{a}/{n}"),
-                Id::V4Mask(a, m) => format!("{a}&{m}"),
+                Id::V4Prefix(n) | Id::V6Prefix(n) => format!("{}/{n}", address()),
+                Id::V4Mask { mask } => {
+                    let mask = ast.bytes(Span { start: mask, ..*span });
+                    format!("{}&{}", address(), String::from_utf8_lossy(mask))
+                }
             };
             format!("[{}{id}]", words.concat())
         }
         Expr::Prim(Primitive::Relation(op, a, b), _) => {
             format!("({op:?} {} {})", show_arith(ast, *a), show_arith(ast, *b))
+        }
+        Expr::Prim(Primitive::LlcType(name), _) => format!("LlcType({})", ast.name(*name)),
+        Expr::Prim(Primitive::AtmField(field, list), _) => {
+            format!("AtmField({field:?}, {:?})", ast.tests(*list))
+        }
+        Expr::Prim(Primitive::Mtp3Field(field, list), _) => {
+            format!("Mtp3Field({field:?}, {:?})", ast.tests(*list))
         }
         Expr::Prim(p, _) => format!("{p:?}"),
     }
@@ -99,7 +112,12 @@ fn trees() {
         ("len > 1 and less 5", "(and (Gt len 1) Less(5))"),
         ("vlan 5 and vlan", "(and Vlan(Some(5)) Vlan(None))"),
         ("vlan ((5))", "Vlan(Some(5))"),
-        ("llc rnr", "Llc(Some(\"rnr\"))"),
+        ("llc rnr", "LlcRnr"),
+        ("llc rulenum", "LlcRnr"),
+        ("llc \\rnr", "LlcType(rnr)"),
+        ("llc ui", "LlcType(ui)"),
+        ("llc", "Llc"),
+        ("tcp\0udp", "Proto(Tcp)"),
         (
             "vpi (1 or 2)",
             "AtmField(Vpi, [ValueTest { op: Eq, value: 1 }, ValueTest { op: Eq, value: 2 }])",
@@ -179,7 +197,7 @@ fn inherited_qualifiers() {
         panic!("no id")
     };
     let wanted = Quals { proto: Some(Proto::Udp), dir: Some(Dir::Dst), addr: Some(AddrKind::Port) };
-    assert_eq!((*quals, span.clone()), (wanted, 19..21));
+    assert_eq!((*quals, *span), (wanted, Span { start: 19, end: 21 }));
 }
 
 #[test]

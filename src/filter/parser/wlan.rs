@@ -1,48 +1,54 @@
 //! Names of IEEE 802.11 frame types, subtypes and directions.
 
-use crate::filter::ast::NameOrNum;
+use std::borrow::Cow;
+
 use crate::filter::error::ErrorKind;
 
+/// A name, or the number that it stands for.
+#[derive(Debug)]
+pub(super) enum Word<'t> {
+    Name(Cow<'t, str>),
+    Num(u32),
+}
+
 /// Where type and subtype are in the first byte of the frame control field.
-const TYPE_MASK: u32 = 0x0c;
-const SUBTYPE_MASK: u32 = 0xf0;
+const TYPE_MASK: u8 = 0x0c;
+const SUBTYPE_MASK: u8 = 0xf0;
 /// Types, in place.
-const MANAGEMENT: u32 = 0x00;
-const CONTROL: u32 = 0x04;
-const DATA: u32 = 0x08;
+const MANAGEMENT: u8 = 0x00;
+const CONTROL: u8 = 0x04;
+const DATA: u8 = 0x08;
 /// Bits of its second byte.
 const TO_DS: u32 = 0x01;
 const FROM_DS: u32 = 0x02;
 
 /// The bits of a type.
-pub(super) fn frame_type(ty: &NameOrNum) -> Result<u32, ErrorKind> {
+pub(super) fn frame_type(ty: &Word<'_>) -> Result<u8, ErrorKind> {
     Ok(match ty {
-        NameOrNum::Num(n) if n & !TYPE_MASK != 0 => return Err(ErrorKind::InvalidWlanType(*n)),
-        NameOrNum::Num(n) => *n,
-        NameOrNum::Name(name) => match name.to_ascii_lowercase().as_str() {
+        Word::Num(n) => within(*n, TYPE_MASK).ok_or(ErrorKind::InvalidWlanType(*n))?,
+        Word::Name(name) => match name.to_ascii_lowercase().as_str() {
             "mgt" | "management" => MANAGEMENT,
             "ctl" | "control" => CONTROL,
             "data" => DATA,
-            _ => return Err(ErrorKind::WlanType(name.clone())),
+            _ => return Err(ErrorKind::WlanType(name.to_string())),
         },
     })
 }
 
 /// The bits of a subtype of a type.
-pub(super) fn subtype(ty: u32, subtype: &NameOrNum) -> Result<u32, ErrorKind> {
+pub(super) fn subtype(ty: u8, subtype: &Word<'_>) -> Result<u8, ErrorKind> {
     match subtype {
-        NameOrNum::Num(n) if n & !SUBTYPE_MASK != 0 => Err(ErrorKind::InvalidWlanSubtype(*n)),
-        NameOrNum::Num(n) => Ok(*n),
-        NameOrNum::Name(name) => {
+        Word::Num(n) => within(*n, SUBTYPE_MASK).ok_or(ErrorKind::InvalidWlanSubtype(*n)),
+        Word::Name(name) => {
             let (_, names) =
                 SUBTYPES.iter().find(|(known, _)| *known == ty).ok_or(ErrorKind::WlanTypeNumber)?;
-            lookup(names, name).ok_or_else(|| ErrorKind::WlanSubtype(name.clone()))
+            lookup(names, name).ok_or_else(|| ErrorKind::WlanSubtype(name.to_string()))
         }
     }
 }
 
 /// The type and the subtype that a name of the latter tells.
-pub(super) fn lone_subtype(name: &str) -> Result<(u32, u32), ErrorKind> {
+pub(super) fn lone_subtype(name: &str) -> Result<(u8, u8), ErrorKind> {
     SUBTYPES
         .iter()
         .find_map(|&(ty, names)| lookup(names, name).map(|subtype| (ty, subtype)))
@@ -50,10 +56,10 @@ pub(super) fn lone_subtype(name: &str) -> Result<(u32, u32), ErrorKind> {
 }
 
 /// The bits of a direction.
-pub(super) fn direction(dir: &NameOrNum) -> Result<u32, ErrorKind> {
+pub(super) fn direction(dir: &Word<'_>) -> Result<u32, ErrorKind> {
     Ok(match dir {
-        NameOrNum::Num(n) => *n,
-        NameOrNum::Name(name) => match name.to_ascii_lowercase().as_str() {
+        Word::Num(n) => *n,
+        Word::Name(name) => match name.to_ascii_lowercase().as_str() {
             "nods" => 0,
             "tods" => TO_DS,
             "fromds" => FROM_DS,
@@ -63,16 +69,21 @@ pub(super) fn direction(dir: &NameOrNum) -> Result<u32, ErrorKind> {
     })
 }
 
-fn lookup(names: Names, name: &str) -> Option<u32> {
+/// A number without bits outside of a mask.
+fn within(number: u32, mask: u8) -> Option<u8> {
+    u8::try_from(number).ok().filter(|n| n & !mask == 0)
+}
+
+fn lookup(names: Names, name: &str) -> Option<u8> {
     names.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
 }
 
 /// Subtypes of a type.
-type Names = &'static [(&'static str, u32)];
+type Names = &'static [(&'static str, u8)];
 
 /// Subtypes by type.
 #[rustfmt::skip]
-const SUBTYPES: [(u32, Names); 3] = [
+const SUBTYPES: [(u8, Names); 3] = [
     (MANAGEMENT, &[
         ("assocreq", 0x00), ("assoc-req", 0x00), ("assocresp", 0x10), ("assoc-resp", 0x10),
         ("reassocreq", 0x20), ("reassoc-req", 0x20), ("reassocresp", 0x30),
