@@ -1,8 +1,7 @@
 //! What every pass asks of the graph: order, edges coming in, and which registers are alive.
 
-use super::values::Value;
 use crate::bpf::{Insn, op};
-use crate::filter::cfg::{BlockId, Cfg, Term, TestOp, Walk};
+use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 
 /// A set of registers: bit 0 is the accumulator, bit 1 the index register, bit `2 + i` scratch
 /// word `i`.
@@ -89,22 +88,15 @@ pub(super) struct Info {
     pub exposed: Regs,
     /// Registers that the block writes.
     pub written: Regs,
-    /// Place in the postorder.
-    pub place: u32,
-    /// Value of the accumulator on arrival, and whether the block is in a chain already, by exit:
-    /// for regrouping.
-    pub arriving: Value,
-    pub in_chain: [bool; 2],
-    /// The last walk that came here.
-    seen: u32,
 }
 
-/// Facts about the graph as it was when [`Flow::update`] ran.
+/// Facts about the graph as it was when [`Flow::update`] ran. The graph is in program order
+/// ([`super::compact`]): every edge goes to a block with a higher number, whatever passes do.
 #[derive(Default)]
 pub(super) struct Flow {
     /// Keep every instruction that can reject the packet ([`super::Loads::KeepAll`]).
     pub exact: bool,
-    /// Reachable blocks, each behind its successors.
+    /// Reachable blocks, each behind its successors: the last one in the program first.
     pub post: Vec<BlockId>,
     /// By block.
     pub info: Vec<Info>,
@@ -112,9 +104,6 @@ pub(super) struct Flow {
     pub self_contained: bool,
     /// Some block ends in an unconditional jump.
     pub has_gotos: bool,
-    /// Number of the current walk.
-    number: u32,
-    walk: Walk,
 }
 
 impl Flow {
@@ -130,7 +119,6 @@ impl Flow {
 
     /// Looks at the graph anew: its shape and its instructions.
     pub fn update(&mut self, cfg: &Cfg) {
-        self.info.resize(cfg.blocks.len(), Info::default());
         self.self_contained = true;
         self.visit(cfg, |info, id| {
             let term = &cfg.block(id).term;
@@ -150,37 +138,39 @@ impl Flow {
         self.visit(cfg, |_, _| true);
     }
 
-    /// Goes through the reachable blocks in postorder, counts their edges and finds what is alive
-    /// before them; successors come first. `look` looks at a block and says whether it loads all that
-    /// it tests itself.
+    /// Counts the edges to each block, then goes backward through the reachable ones and finds what is
+    /// alive before them. `look` looks at a block and says whether it loads all that it tests itself.
     fn visit(&mut self, cfg: &Cfg, mut look: impl FnMut(&mut Info, BlockId) -> bool) {
-        self.number += 1;
+        self.count_edges(cfg);
         self.has_gotos = false;
         self.post.clear();
-        let Self { number, walk, post, .. } = self;
-        let (number, info) = (*number, &mut self.info[..]);
-        // Every edge comes here once.
-        let discover = |info: &mut [Info], id: BlockId| {
-            let info = &mut info[id.index()];
-            let new = std::mem::replace(&mut info.seen, number) != number;
-            info.incoming = if new { 1 } else { info.incoming + 1 };
-            new
-        };
-        walk.start(cfg, |id| discover(info, id));
-        while let Some(id) = walk.next(cfg, |id| discover(info, id)) {
-            let live_out = match cfg.block(id).term {
-                Term::Ret(_) => 0,
-                Term::Goto(to) => {
-                    self.has_gotos = true;
-                    info[to.index()].live_in
-                }
-                Term::If { jt, jf, .. } => info[jt.index()].live_in | info[jf.index()].live_in,
-            };
-            let info = &mut info[id.index()];
+        let root = cfg.root.index();
+        for (at, block) in cfg.blocks.iter().enumerate().skip(root).rev() {
+            if self.info[at].incoming == 0 {
+                continue;
+            }
+            self.has_gotos |= matches!(block.term, Term::Goto(_));
+            let live_out = self.live_out(&block.term);
+            let (id, info) = (BlockId(at as u32), &mut self.info[at]);
             self.self_contained &= look(info, id);
             info.live_in = info.exposed | (live_out & !info.written);
-            info.place = post.len() as u32;
-            post.push(id);
+            self.post.push(id);
+        }
+    }
+
+    fn count_edges(&mut self, cfg: &Cfg) {
+        self.info.resize(cfg.blocks.len(), Info::default());
+        for info in &mut self.info {
+            info.incoming = 0;
+        }
+        let root = cfg.root.index();
+        self.info[root].incoming = 1;
+        for (at, block) in cfg.blocks.iter().enumerate().skip(root) {
+            if self.info[at].incoming > 0 {
+                for next in successors(&block.term) {
+                    self.info[next.index()].incoming += 1;
+                }
+            }
         }
     }
 

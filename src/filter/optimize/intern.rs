@@ -46,8 +46,8 @@ impl Known {
 
     /// The block known that equals a block; without one, that block is known from now on.
     fn find_or_add(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
-        let latest = successors(&cfg.block(id).term).max_by_key(|next| flow.of(*next).place);
-        let latest = latest.map_or(self.links.len() - 1, BlockId::index);
+        let latest = successors(&cfg.block(id).term).map(BlockId::index).min();
+        let latest = latest.unwrap_or(self.links.len() - 1);
         let mut link = &mut self.links[latest][0];
         for _ in 0..NEAR {
             if *link == NONE {

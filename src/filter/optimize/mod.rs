@@ -58,6 +58,7 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     if !split::split_blocks(cfg) {
         return;
     }
+    compact::in_program_order(cfg);
     let flow = Flow::new(loads == Loads::KeepAll, cfg.blocks.len());
     let values = Values::new(loads == Loads::KeepAll, cfg);
     let mut state = State { trace, flow, values, plain: is_plain(cfg) };
@@ -286,6 +287,8 @@ impl State<'_> {
         let shared = self
             .pass(cfg, "share", |cfg, flow, values| intern::share_tests(cfg, flow, values, &equal));
         if shared {
+            // It has led edges back to blocks that stood before.
+            compact::in_program_order(cfg);
             self.flow.update(cfg);
             self.intern(cfg, &mut equal);
         }

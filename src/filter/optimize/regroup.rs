@@ -5,7 +5,7 @@
 //! order otherwise), so that the value is loaded once.
 
 use super::facts::Question;
-use super::flow::{Flow, Regs};
+use super::flow::{Flow, Regs, successors};
 use super::values::Value;
 use crate::filter::cfg::{Block, BlockId, Cfg, Term, TestOp};
 
@@ -20,9 +20,11 @@ pub(super) fn regroup_chains(
     if flow.exact {
         return false;
     }
-    RegroupWork::prepare(cfg, flow, questions);
+    work.prepare(cfg, flow, questions);
     let mut changed = false;
     for exit in [true, false] {
+        work.in_chain.clear();
+        work.in_chain.resize(cfg.blocks.len(), false);
         for at in (0..flow.post.len()).rev() {
             let id = flow.post[at];
             if work.chain_from(cfg, flow, id, exit) {
@@ -36,6 +38,10 @@ pub(super) fn regroup_chains(
 /// Memory that is used again from one round to the next.
 #[derive(Default)]
 pub(super) struct RegroupWork {
+    /// Value of the accumulator on arrival at each block.
+    arriving: Vec<Value>,
+    /// Whether a block is in a chain already.
+    in_chain: Vec<bool>,
     chain: Vec<BlockId>,
     /// Group of each value in the stretch at hand.
     group_of: Vec<u32>,
@@ -52,31 +58,21 @@ impl RegroupWork {
         self.group_of.resize(self.group_of.len().max(numbers), NO_GROUP);
     }
 
-    fn prepare(cfg: &Cfg, flow: &mut Flow, questions: &[Question]) {
-        for &id in &flow.post {
-            flow.info[id.index()].arriving = 0;
-            flow.info[id.index()].in_chain = [false; 2];
-        }
-        let mut arrive = |id: BlockId, value| {
-            let arriving = &mut flow.info[id.index()].arriving;
-            *arriving = if *arriving == 0 || *arriving == value { value } else { SEVERAL };
-        };
+    fn prepare(&mut self, cfg: &Cfg, flow: &Flow, questions: &[Question]) {
+        self.arriving.clear();
+        self.arriving.resize(cfg.blocks.len(), 0);
         for &id in &flow.post {
             let value = questions[id.index()].value;
-            match cfg.block(id).term {
-                Term::Ret(_) => {}
-                Term::Goto(to) => arrive(to, value),
-                Term::If { jt, jf, .. } => {
-                    arrive(jt, value);
-                    arrive(jf, value);
-                }
+            for next in successors(&cfg.block(id).term) {
+                let arriving = &mut self.arriving[next.index()];
+                *arriving = if *arriving == 0 || *arriving == value { value } else { SEVERAL };
             }
         }
     }
 
     /// Collects the chain that begins at a block; false when there is nothing to regroup.
-    fn chain_from(&mut self, cfg: &Cfg, flow: &mut Flow, head: BlockId, exit: bool) -> bool {
-        if flow.of(head).in_chain[usize::from(exit)] {
+    fn chain_from(&mut self, cfg: &Cfg, flow: &Flow, head: BlockId, exit: bool) -> bool {
+        if self.in_chain[head.index()] {
             return false;
         }
         let Some((target, mut next)) = exits(cfg, head, exit) else {
@@ -89,7 +85,7 @@ impl RegroupWork {
             && let Some((same, after)) = exits(cfg, next, exit)
             && same == target
         {
-            flow.info[next.index()].in_chain[usize::from(exit)] = true;
+            self.in_chain[next.index()] = true;
             self.chain.push(next);
             next = after;
         }
@@ -138,7 +134,7 @@ impl RegroupWork {
         let places = &self.chain[stretch];
         let tested = |id: &BlockId| questions[id.index()].value;
         // The value that the accumulator holds on arrival comes first if it is tested here.
-        let arriving = flow.of(places[0]).arriving;
+        let arriving = self.arriving[places[0].index()];
         let arrives = places.iter().any(|id| tested(id) == arriving);
         let mut groups = 0;
         let mut highest = 0;

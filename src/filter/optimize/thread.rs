@@ -27,8 +27,9 @@ pub(super) fn thread_edges(
 ) -> bool {
     let longest = if work.steps.is_none() { FIRST_STEPS } else { usize::MAX };
     let steps = *work.steps.get_or_insert(STEPS + STEPS_PER_BLOCK * flow.post.len());
+    let cfg_len = cfg.blocks.len();
     let mut router = Router { cfg, flow, questions, steps, longest, changed: false };
-    if flow.post.len() <= SMALL {
+    if cfg_len <= SMALL {
         work.about.clear();
         work.about.resize(numbers, 0);
         thread_small(&mut router, &mut work.about);
@@ -55,8 +56,8 @@ pub(super) struct ThreadWork {
 /// So many blocks have bits in one word.
 const SMALL: usize = 64;
 
-/// Edges as two sets of blocks: those left by "true" and those left by "false". A block is bit `place`,
-/// its place in postorder.
+/// Edges as two sets of blocks: those left by "true" and those left by "false". A block is the bit of its
+/// number.
 #[derive(Clone, Copy)]
 struct Edges {
     yes: u64,
@@ -64,9 +65,9 @@ struct Edges {
 }
 
 impl Edges {
-    /// The same with an edge of the block at a place.
-    fn with(self, place: usize, taken: bool) -> Self {
-        let bit = 1 << place;
+    /// The same with an edge of a block.
+    fn with(self, id: BlockId, taken: bool) -> Self {
+        let bit = 1 << id.0;
         if taken {
             Self { yes: self.yes | bit, ..self }
         } else {
@@ -89,14 +90,14 @@ impl Edges {
 /// The edges that dominate each block as sets.
 fn thread_small(router: &mut Router, about: &mut [u64]) {
     let dominators = look_around(router, about);
-    for (place, &id) in router.flow.post.iter().enumerate() {
-        let known = dominators[place];
+    for &id in &router.flow.post {
+        let known = dominators[id.index()];
         match router.cfg.block(id).term {
             Term::Ret(_) => {}
             Term::Goto(to) => thread_edge(router, id, (true, to), known, about),
             Term::If { jt, jf, .. } => {
-                thread_edge(router, id, (true, jt), known.with(place, true), about);
-                thread_edge(router, id, (false, jf), known.with(place, false), about);
+                thread_edge(router, id, (true, jt), known.with(id, true), about);
+                thread_edge(router, id, (false, jf), known.with(id, false), about);
             }
         }
     }
@@ -118,9 +119,10 @@ fn thread_edge(
     router.edge(id, taken, |router, question| {
         let mut facts = known.about(question, about);
         while facts != 0 {
-            let fact = facts.trailing_zeros() as usize;
-            facts &= facts - 1;
-            let learnt = &questions[router.flow.post[fact].index()];
+            // The last one first: where they contradict each other nothing ever comes.
+            let fact = facts.ilog2() as usize;
+            facts ^= 1 << fact;
+            let learnt = &questions[fact];
             let answer = question.follows(router.cfg, learnt, known.yes >> fact & 1 != 0);
             if answer.is_some() {
                 return answer;
@@ -130,25 +132,25 @@ fn thread_edge(
     });
 }
 
-/// Finds the edges that dominate each block, by its place; and which blocks ask a question, by its
+/// Finds the edges that dominate each block; and which blocks ask a question, by its
 /// number, or for equality with a constant, by the number of the value.
 fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
     let Router { cfg, flow, questions, .. } = router;
     let mut dominators = [Edges { yes: u64::MAX, no: u64::MAX }; SMALL];
-    dominators[flow.post.len() - 1] = Edges { yes: 0, no: 0 };
-    for (place, &id) in flow.post.iter().enumerate().rev() {
-        let known = dominators[place];
+    dominators[cfg.root.index()] = Edges { yes: 0, no: 0 };
+    for &id in flow.post.iter().rev() {
+        let known = dominators[id.index()];
         match cfg.block(id).term {
             Term::Ret(_) => {}
-            Term::Goto(to) => dominators[flow.of(to).place as usize].keep(known),
+            Term::Goto(to) => dominators[to.index()].keep(known),
             Term::If { jt, jf, .. } => {
                 let question = &questions[id.index()];
-                about[question.number as usize] |= 1 << place;
+                about[question.number as usize] |= 1 << id.0;
                 if question.is_equality() {
-                    about[question.value as usize] |= 1 << place;
+                    about[question.value as usize] |= 1 << id.0;
                 }
-                dominators[flow.of(jt).place as usize].keep(known.with(place, true));
-                dominators[flow.of(jf).place as usize].keep(known.with(place, false));
+                dominators[jt.index()].keep(known.with(id, true));
+                dominators[jf.index()].keep(known.with(id, false));
             }
         }
     }
