@@ -9,16 +9,26 @@ use super::numbers::{ethertype, ipproto};
 use super::qualifiers;
 use crate::bpf::op;
 use crate::filter::ast::{Arith, ArithId, ArithOp, ByteOp, Proto, RelOp};
-use crate::filter::cond::{Compare, CondId};
+use crate::filter::cond::{Compare, CondId, Stmt};
 
 type Lowered = Result<CondId, LowerError>;
 
-/// An arithmetic expression: steps that leave its value in a register, and what must hold for the
-/// value to have a meaning.
+/// The value of an arithmetic expression, and what must hold for it to have a meaning.
+#[derive(Clone, Copy)]
 struct Value {
-    steps: Steps,
-    reg: u8,
+    at: Place,
     guard: Option<CondId>,
+    /// Its register: also a number takes one, as in libpcap, which has no more than these.
+    reg: u8,
+}
+
+/// Where a value is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Known, and nowhere.
+    Num(u32),
+    /// In its register.
+    Reg,
 }
 
 /// What is left to do for an expression, last first.
@@ -29,15 +39,21 @@ enum Task {
     Load { proto: Proto, size: u32 },
 }
 
+/// Vectors that are empty between relations.
+#[derive(Default)]
+pub(super) struct Arithmetic {
+    steps: Steps,
+    tasks: Vec<Task>,
+    values: Vec<Value>,
+}
+
 impl Lowerer<'_> {
     /// `left relop right`.
     pub(super) fn relation(&mut self, rel: RelOp, left: ArithId, right: ArithId) -> Lowered {
-        let left = self.value(left)?;
-        let right = self.value(right)?;
-        let mut steps = left.steps;
-        steps.extend(right.steps);
-        steps.push(ldx_mem(right.reg));
-        steps.push(ld_mem(left.reg));
+        let mut work = std::mem::take(&mut self.arithmetic);
+        work.steps.clear();
+        let left = self.value(left, &mut work)?;
+        let right = self.value(right, &mut work)?;
         let cmp = match rel {
             RelOp::Gt => Cmp::Gt,
             RelOp::Ge => Cmp::Ge,
@@ -47,8 +63,10 @@ impl Lowerer<'_> {
             RelOp::Ne => Cmp::Ne,
         };
         let (code, negate) = cmp.code();
-        let test = self.tree.test(&steps, Compare { code: op::JMP | code | op::X, k: 0 });
+        let (source, k) = load_both(left, right, &mut work.steps);
+        let test = self.tree.test(&work.steps, Compare { code: op::JMP | code | source, k });
         let test = if negate { self.not(test) } else { test };
+        self.arithmetic = work;
         self.regs.free(left.reg);
         self.regs.free(right.reg);
         let guard = self.join_guards(left.guard, right.guard);
@@ -63,49 +81,60 @@ impl Lowerer<'_> {
     }
 
     /// Evaluates an expression, operands left to right.
-    fn value(&mut self, root: ArithId) -> Result<Value, LowerError> {
-        let mut tasks = vec![Task::Visit(root)];
-        let mut values: Vec<Value> = Vec::new();
-        while let Some(task) = tasks.pop() {
+    fn value(&mut self, root: ArithId, work: &mut Arithmetic) -> Result<Value, LowerError> {
+        let Arithmetic { steps, tasks, values } = work;
+        tasks.clear();
+        values.clear();
+        let mut next = Some(Task::Visit(root));
+        while let Some(task) = next.take().or_else(|| tasks.pop()) {
             let value = match task {
                 Task::Visit(id) => match *self.ast.arith(id) {
-                    Arith::Num(n) => self.stored(vec![ld_imm(n)])?,
-                    Arith::Len => self.stored(vec![insn(op::LD | op::LEN, 0)])?,
+                    Arith::Num(n) => self.number_value(n)?,
+                    Arith::Len => {
+                        steps.push(insn(op::LD | op::LEN, 0));
+                        self.stored(steps)?
+                    }
                     Arith::Neg(inner) => {
-                        tasks.extend([Task::Negate, Task::Visit(inner)]);
+                        tasks.push(Task::Negate);
+                        next = Some(Task::Visit(inner));
                         continue;
                     }
                     Arith::Binary(operator, a, b) => {
-                        let operation = Task::Binary(operator, b);
-                        tasks.extend([operation, Task::Visit(b), Task::Visit(a)]);
+                        tasks.extend([Task::Binary(operator, b), Task::Visit(b)]);
+                        next = Some(Task::Visit(a));
                         continue;
                     }
                     Arith::Load { proto, index, size } => {
-                        tasks.extend([Task::Load { proto, size }, Task::Visit(index)]);
+                        tasks.push(Task::Load { proto, size });
+                        next = Some(Task::Visit(index));
                         continue;
                     }
                 },
-                Task::Negate => negated(pop(&mut values)),
+                Task::Negate => negated(pop(values), steps),
                 Task::Binary(operator, right) => {
                     self.check_operand(operator, right)?;
-                    let (b, a) = (pop(&mut values), pop(&mut values));
-                    self.binary(operator, a, b)?
+                    let (b, a) = (pop(values), pop(values));
+                    self.binary(operator, a, b, steps)?
                 }
                 Task::Load { proto, size } => {
-                    let index = pop(&mut values);
-                    self.header_load(proto, index, size)?
+                    let index = pop(values);
+                    self.header_load(proto, index, size, steps)?
                 }
             };
             values.push(value);
         }
-        Ok(pop(&mut values))
+        Ok(pop(values))
+    }
+
+    fn number_value(&mut self, n: u32) -> Result<Value, LowerError> {
+        Ok(Value { at: Place::Num(n), guard: None, reg: self.regs.alloc()? })
     }
 
     /// A value whose `steps` leave it in the accumulator, put into a register.
-    fn stored(&mut self, mut steps: Steps) -> Result<Value, LowerError> {
+    fn stored(&mut self, steps: &mut Steps) -> Result<Value, LowerError> {
         let reg = self.regs.alloc()?;
         steps.push(st(reg));
-        Ok(Value { steps, reg, guard: None })
+        Ok(Value { at: Place::Reg, guard: None, reg })
     }
 
     /// Constant operands that the machine refuses or that mean nothing.
@@ -119,7 +148,13 @@ impl Lowerer<'_> {
         }
     }
 
-    fn binary(&mut self, operator: ArithOp, a: Value, b: Value) -> Result<Value, LowerError> {
+    fn binary(
+        &mut self,
+        operator: ArithOp,
+        a: Value,
+        b: Value,
+        steps: &mut Steps,
+    ) -> Result<Value, LowerError> {
         let operation = match operator {
             ArithOp::Add => op::ADD,
             ArithOp::Sub => op::SUB,
@@ -132,17 +167,35 @@ impl Lowerer<'_> {
             ArithOp::Lsh => op::LSH,
             ArithOp::Rsh => op::RSH,
         };
-        let mut steps = a.steps;
-        steps.extend(b.steps);
-        steps.extend([ldx_mem(b.reg), ld_mem(a.reg), alu_x(operation)]);
         self.regs.free(a.reg);
         self.regs.free(b.reg);
         // As in libpcap, only the left operand's protocol must be present.
-        Ok(Value { guard: a.guard, ..self.stored(steps)? })
+        let guard = a.guard;
+        if let (Place::Num(a), Place::Num(b)) = (a.at, b.at)
+            && let Some(n) = folded(operator, a, b)
+        {
+            return Ok(Value { guard, ..self.number_value(n)? });
+        }
+        let (source, k) = match b.at {
+            // The machine refuses such a constant.
+            Place::Num(n) if folded(operator, 0, n).is_none() => {
+                steps.extend([load_x(b), load(a)]);
+                (op::X, 0)
+            }
+            _ => load_both(a, b, steps),
+        };
+        steps.push(insn(op::ALU | operation | source, k));
+        Ok(Value { guard, ..self.stored(steps)? })
     }
 
     /// `proto[index:size]`, with the tests that the protocol is there.
-    fn header_load(&mut self, proto: Proto, index: Value, size: u32) -> Result<Value, LowerError> {
+    fn header_load(
+        &mut self,
+        proto: Proto,
+        index: Value,
+        size: u32,
+        steps: &mut Steps,
+    ) -> Result<Value, LowerError> {
         let width = match size {
             1 => Size::B,
             2 => Size::H,
@@ -151,9 +204,7 @@ impl Lowerer<'_> {
         };
         let reg = self.regs.alloc()?;
         self.regs.free(index.reg);
-        let (load, guard) = self.header_bytes(proto, &index, width)?;
-        let mut steps = index.steps;
-        steps.extend(load);
+        let guard = self.header_bytes(proto, index, width, steps)?;
         steps.push(st(reg));
         let guard = match (index.guard, guard) {
             // What lies behind IPv4 is known to do so before the index is looked at, as in libpcap.
@@ -164,26 +215,29 @@ impl Lowerer<'_> {
             (Some(a), Some(b)) => Some(self.and(a, b)),
             (one, None) | (None, one) => one,
         };
-        Ok(Value { steps, reg, guard })
+        Ok(Value { at: Place::Reg, reg, guard })
     }
 
+    /// Loads into the accumulator; returns what must hold.
     fn header_bytes(
         &mut self,
         proto: Proto,
-        index: &Value,
+        index: Value,
         width: Size,
-    ) -> Result<(Steps, Option<CondId>), LowerError> {
+        steps: &mut Steps,
+    ) -> Result<Option<CondId>, LowerError> {
         let ether = match proto {
             Proto::Radio => {
                 if !self.layout.has_radio() {
                     return Err(LowerError::NoRadio);
                 }
-                return Ok((indexed(None, index, 0, width), None));
+                indexed(None, index, 0, width, steps);
+                return Ok(None);
             }
             Proto::Link => {
                 let reg = self.offset_reg(Field::Link)?;
-                let k = self.layout.link_header.constant;
-                return Ok((indexed(reg, index, k, width), None));
+                indexed(reg, index, self.layout.link_header.constant, width, steps);
+                return Ok(None);
             }
             Proto::Ip => ethertype::IP,
             Proto::Arp => ethertype::ARP,
@@ -195,35 +249,34 @@ impl Lowerer<'_> {
             Proto::Moprc => ethertype::MOPRC,
             Proto::Mopdl => ethertype::MOPDL,
             Proto::Ipv6 => ethertype::IPV6,
-            Proto::Icmpv6 => return self.icmp6_bytes(index, width),
-            _ => return self.transport_bytes(proto, index, width),
+            Proto::Icmpv6 => return self.icmp6_bytes(index, width, steps).map(Some),
+            _ => return self.transport_bytes(proto, index, width, steps).map(Some),
         };
         let reg = self.offset_reg(Field::Payload)?;
         let guard = self.link_type(ether)?;
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
-        Ok((indexed(reg, index, k, width), Some(guard)))
+        indexed(reg, index, k, width, steps);
+        Ok(Some(guard))
     }
 
-    fn icmp6_bytes(
-        &mut self,
-        index: &Value,
-        width: Size,
-    ) -> Result<(Steps, Option<CondId>), LowerError> {
+    fn icmp6_bytes(&mut self, index: Value, width: Size, steps: &mut Steps) -> Lowered {
         let carried = self.link_type(ethertype::IPV6)?;
         let next = self.eq(Base::Net, 6, Size::B, ipproto::ICMPV6)?;
         let guard = self.and(carried, next);
         let reg = self.offset_reg(Field::Payload)?;
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
-        Ok((indexed(reg, index, k.wrapping_add(40), width), Some(guard)))
+        indexed(reg, index, k.wrapping_add(40), width, steps);
+        Ok(guard)
     }
 
     /// Bytes after an IPv4 header with its options.
     fn transport_bytes(
         &mut self,
         proto: Proto,
-        index: &Value,
+        index: Value,
         width: Size,
-    ) -> Result<(Steps, Option<CondId>), LowerError> {
+        steps: &mut Steps,
+    ) -> Lowered {
         let number = match proto {
             Proto::Sctp => ipproto::SCTP,
             Proto::Tcp => ipproto::TCP,
@@ -235,14 +288,18 @@ impl Lowerer<'_> {
             Proto::Vrrp | Proto::Carp => ipproto::VRRP,
             other => return Err(LowerError::NoIndex(qualifiers::protocol(other))),
         };
-        let mut steps = self.ipv4_header_length()?;
+        self.push_ipv4_header_length(steps)?;
         let carried = self.ip_proto(number)?;
         let first = self.first_fragment()?;
         let guard = self.and(carried, first);
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
-        steps.extend([ld_mem(index.reg), alu_x(op::ADD), TAX]);
+        let sum = known_offset(k, index);
+        if sum.is_none() {
+            steps.extend([load(index), alu_x(op::ADD), TAX]);
+        }
+        let k = sum.unwrap_or(k);
         steps.push(insn(op::LD | op::IND | width.code(), k));
-        Ok((steps, Some(guard)))
+        Ok(guard)
     }
 
     /// `byte index op value`.
@@ -283,18 +340,99 @@ fn needs_ipv4(proto: Proto) -> bool {
 }
 
 /// Steps that load from an index plus an offset plus a constant.
-fn indexed(offset: Option<u8>, index: &Value, k: u32, width: Size) -> Steps {
-    let mut steps = match offset {
-        Some(reg) => vec![ldx_mem(reg), ld_mem(index.reg), alu_x(op::ADD), TAX],
-        None => vec![ldx_mem(index.reg)],
+fn indexed(offset: Option<u8>, index: Value, k: u32, width: Size, steps: &mut Steps) {
+    let (mode, k) = match (offset, known_offset(k, index)) {
+        (None, Some(sum)) => (op::ABS, sum),
+        (Some(reg), Some(sum)) => {
+            steps.push(ldx_mem(reg));
+            (op::IND, sum)
+        }
+        (Some(reg), None) => {
+            steps.extend([ldx_mem(reg), load(index), alu_x(op::ADD), TAX]);
+            (op::IND, k)
+        }
+        (None, None) => {
+            steps.push(load_x(index));
+            (op::IND, k)
+        }
     };
-    steps.push(insn(op::LD | op::IND | width.code(), k));
-    steps
+    steps.push(insn(op::LD | mode | width.code(), k));
 }
 
-fn negated(mut value: Value) -> Value {
-    value.steps.extend([ld_mem(value.reg), insn(op::ALU | op::NEG, 0), st(value.reg)]);
-    value
+/// The sum of an offset and a known index if both lie within any packet: what is beyond wraps around,
+/// or is no offset for the kernel.
+fn known_offset(k: u32, index: Value) -> Option<u32> {
+    match index.at {
+        Place::Num(n) => k.checked_add(n).filter(|&sum| sum <= i32::MAX as u32),
+        Place::Reg => None,
+    }
+}
+
+/// The step that loads a value.
+fn load(value: Value) -> Stmt {
+    match value.at {
+        Place::Num(n) => ld_imm(n),
+        Place::Reg => ld_mem(value.reg),
+    }
+}
+
+/// The step that loads a value into the index register.
+fn load_x(value: Value) -> Stmt {
+    match value.at {
+        Place::Num(n) => insn(op::LDX | op::IMM, n),
+        Place::Reg => ldx_mem(value.reg),
+    }
+}
+
+/// Steps that load the first of two values into the accumulator; the second is the operand that the
+/// source bit and the number tell.
+fn load_both(a: Value, b: Value, steps: &mut Steps) -> (u16, u32) {
+    let operand = match b.at {
+        Place::Num(n) => (op::K, n),
+        Place::Reg => {
+            steps.push(load_x(b));
+            (op::X, 0)
+        }
+    };
+    reload(a, steps);
+    operand
+}
+
+/// Loads a value into the accumulator, if it was not just stored from there.
+fn reload(value: Value, steps: &mut Steps) {
+    match value.at {
+        Place::Reg if steps.last() == Some(&st(value.reg)) => {
+            steps.pop();
+        }
+        _ => steps.push(load(value)),
+    }
+}
+
+/// What the machine would compute, unless that depends on it.
+fn folded(operator: ArithOp, a: u32, b: u32) -> Option<u32> {
+    match operator {
+        ArithOp::Add => Some(a.wrapping_add(b)),
+        ArithOp::Sub => Some(a.wrapping_sub(b)),
+        ArithOp::Mul => Some(a.wrapping_mul(b)),
+        ArithOp::Div => a.checked_div(b),
+        ArithOp::Mod => a.checked_rem(b),
+        ArithOp::And => Some(a & b),
+        ArithOp::Or => Some(a | b),
+        ArithOp::Xor => Some(a ^ b),
+        ArithOp::Lsh => a.checked_shl(b),
+        ArithOp::Rsh => a.checked_shr(b),
+    }
+}
+
+fn negated(value: Value, steps: &mut Steps) -> Value {
+    match value.at {
+        Place::Num(n) => Value { at: Place::Num(n.wrapping_neg()), ..value },
+        Place::Reg => {
+            reload(value, steps);
+            steps.extend([insn(op::ALU | op::NEG, 0), st(value.reg)]);
+            value
+        }
+    }
 }
 
 /// The operands are there: every task that takes some follows tasks that leave them.

@@ -225,7 +225,8 @@ impl Lowerer<'_> {
         Ok(steps)
     }
 
-    fn push_ipv4_header_length(&mut self, steps: &mut Steps) -> Result<(), LowerError> {
+    /// The same after other steps.
+    pub(super) fn push_ipv4_header_length(&mut self, steps: &mut Steps) -> Result<(), LowerError> {
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
         match self.offset_reg(Field::Payload)? {
             None => steps.push(insn(op::LDX | op::MSH | op::B, k)),

@@ -42,6 +42,7 @@ use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
 use super::{Options, Resolver};
+use arith::Arithmetic;
 use dedup::Hashes;
 use id::Named;
 use prologue::Prologue;
@@ -101,6 +102,7 @@ pub fn lower(
         regs: Registers::new(lasting),
         layout,
         prologue: Prologue::default(),
+        arithmetic: Arithmetic::default(),
         hashes: Hashes::default(),
         // As libpcap has it: never for the one, for others only with what they need.
         optimizable: options.linktype != Dlt::PRISM_HEADER,
@@ -131,6 +133,7 @@ struct Lowerer<'a> {
     /// Where the headers lie for the next primitive.
     layout: LinkLayout,
     prologue: Prologue,
+    arithmetic: Arithmetic,
     hashes: Hashes,
     optimizable: bool,
     lists: Lists,
