@@ -74,9 +74,15 @@ pub struct Cfg {
 
 /// Makes the graph of a tree; accepted packets return `snaplen`, others 0.
 pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
-    let (insns, inner_jumps) = tree.take_stmts();
+    let (stmts, inner_jumps) = tree.take_stmts();
+    let (leaves, steps) = tree.graph_size();
+    // Every block has instructions of its own.
+    let (insns, shared) = match tree.is_shared() {
+        true => (Vec::with_capacity(steps), stmts),
+        false => (stmts, Vec::new()),
+    };
     let mut cfg = Cfg {
-        blocks: Vec::with_capacity(tree.block_count() + 3),
+        blocks: Vec::with_capacity(leaves + 3),
         insns,
         sets: tree.take_sets(),
         root: BlockId(2),
@@ -85,7 +91,7 @@ pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
     let accept = cfg.add_block(Term::Ret(snaplen));
     let reject = cfg.add_block(Term::Ret(0));
     let entry = cfg.reserve();
-    let mut builder = Builder { cfg, tree, work: Vec::with_capacity(16) };
+    let mut builder = Builder { cfg, tree, shared, work: Vec::with_capacity(16) };
     builder.work.push(Job { part: Part::Node(root), entry, jt: accept, jf: reject });
     builder.run();
     builder.cfg
@@ -111,6 +117,8 @@ struct Job {
 struct Builder {
     cfg: Cfg,
     tree: CondTree,
+    /// The steps of all nodes, where nodes may share them.
+    shared: Vec<Insn>,
     work: Vec<Job>,
 }
 
@@ -135,14 +143,14 @@ impl Builder {
                 }
                 Cond::Test(stmts, compare) => {
                     let term = Term::If { test: TestOp::Compare(compare), jt, jf };
-                    self.cfg.fill(entry, stmts, term);
+                    self.fill(entry, stmts, term);
                 }
-                Cond::Set(arms, set) => {
+                Cond::Set(stmts, set) => {
                     let term = Term::If { test: TestOp::In(set), jt, jf };
-                    self.set(entry, arms, term, jf);
+                    self.fill(entry, stmts, term);
                 }
                 Cond::Run(stmts) => {
-                    self.cfg.fill(entry, stmts, Term::Goto(jt));
+                    self.fill(entry, stmts, Term::Goto(jt));
                 }
                 Cond::Not(child) => {
                     self.work.push(Job { part: Part::Node(child), entry, jt: jf, jf: jt });
@@ -177,39 +185,14 @@ impl Builder {
         self.work.push(Job { part: Part::Node(first), entry, jt, jf });
     }
 
-    /// Guards in turn, each with a block that loads the value and goes on to the shared test.
-    fn set(&mut self, entry: BlockId, arms: super::cond::ArmRange, term: Term, miss: BlockId) {
-        let arms = self.tree.arms(arms);
-        if let [only] = arms
-            && only.guard.is_none()
-        {
-            self.cfg.fill(entry, only.stmts, term);
-            return;
+    /// Gives a block its steps and its end.
+    fn fill(&mut self, id: BlockId, StmtRange { mut start, len }: StmtRange, term: Term) {
+        if !self.shared.is_empty() {
+            let steps = &self.shared[start as usize..][..len as usize];
+            start = self.cfg.insns.len() as u32;
+            self.cfg.insns.extend_from_slice(steps);
         }
-        let lookup = self.cfg.add_block(term);
-        let mut at = Some(entry);
-        for (i, arm) in arms.iter().enumerate() {
-            let Some(here) = at else { break };
-            let load = match arm.guard {
-                None => {
-                    at = None;
-                    here
-                }
-                Some(guard) => {
-                    let load = self.cfg.reserve();
-                    let next = if i + 1 < arms.len() { self.cfg.reserve() } else { miss };
-                    self.work.push(Job {
-                        part: Part::Node(guard),
-                        entry: here,
-                        jt: load,
-                        jf: next,
-                    });
-                    at = (next != miss).then_some(next);
-                    load
-                }
-            };
-            self.cfg.fill(load, arm.stmts, Term::Goto(lookup));
-        }
+        self.cfg.blocks[id.index()] = Block { start, len, term };
     }
 }
 
@@ -240,11 +223,6 @@ impl Cfg {
     /// Appends a block that is filled later.
     fn reserve(&mut self) -> BlockId {
         self.add_block(Term::Ret(0))
-    }
-
-    /// Gives a block its steps and its end.
-    fn fill(&mut self, id: BlockId, StmtRange { start, len }: StmtRange, term: Term) {
-        self.blocks[id.index()] = Block { start, len, term };
     }
 
     /// Blocks that the root reaches, every block behind all of its successors; of two successors

@@ -4,13 +4,52 @@
 //! `and`/`or` and `not`. Evaluation order is left to right with short circuit, exactly as written;
 //! the CFG builder turns the tree into blocks with explicit targets. Nodes live in an arena, their
 //! steps and children in two more, so that a tree costs a handful of allocations whatever its size.
-//! A node is used exactly once; no algorithm over them may recurse (depth is the user's).
+//! In large trees equal nodes are shared where that is cheap to find out: "is it IPv4" is there once
+//! for many terms. A node never changes; no algorithm over them may recurse (depth is the user's).
+
+mod recent;
 
 use crate::bpf::{Insn, op};
+use recent::Recent;
 
-/// Index of a node in a [`CondTree`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CondId(pub u32);
+/// A node of a [`CondTree`], or its negation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CondId(u32);
+
+/// Negation costs a bit of the id, and no node.
+const NOT: u32 = 1 << 31;
+
+impl CondId {
+    /// As an index into the arena.
+    pub fn index(self) -> usize {
+        (self.0 & !NOT) as usize
+    }
+
+    /// The node's negation.
+    pub fn negated(self) -> Self {
+        Self(self.0 ^ NOT)
+    }
+
+    /// The id of the node with an index.
+    pub fn at(index: usize) -> Self {
+        Self(self::index(index))
+    }
+
+    /// Whether the node is negated.
+    pub fn is_negation(self) -> bool {
+        self.0 & NOT != 0
+    }
+
+    /// As one word, which is never `u32::MAX`.
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The id of a word that [`CondId::to_bits`] gave.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+}
 
 /// Index of a set of intervals in a [`CondTree`] (and in the CFG made of it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,29 +102,13 @@ pub struct Mark {
     nodes: u32,
     stmts: u32,
     children: u32,
-    arms: u32,
     sets: u32,
+    uses: Uses,
 }
 
 /// A run of children in the tree's arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChildRange {
-    start: u32,
-    len: u32,
-}
-
-/// One way to load the value of a membership test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arm {
-    /// When this arm applies; `None` is always.
-    pub guard: Option<CondId>,
-    /// Steps that load the accumulator.
-    pub stmts: StmtRange,
-}
-
-/// A run of arms in the tree's arena.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ArmRange {
     start: u32,
     len: u32,
 }
@@ -97,10 +120,8 @@ pub enum Cond {
     Const(bool),
     /// Steps that load the accumulator, then a comparison.
     Test(StmtRange, Compare),
-    /// Membership in a set. The first arm whose guard holds loads the value, which is then looked
-    /// up; when no guard holds the node is false. The arms share one decision tree: this is how a
-    /// list of hosts looks at IPv4 and ARP packets without paying twice.
-    Set(ArmRange, SetId),
+    /// Steps that load the accumulator, then membership in a set.
+    Set(StmtRange, SetId),
     /// Steps, then true: what they leave in registers and scratch memory is for later nodes.
     Run(StmtRange),
     /// Negation.
@@ -111,21 +132,48 @@ pub enum Cond {
     Or(ChildRange),
 }
 
+/// A node as it is kept: [`Cond`] without negation, in 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Node {
+    Const(bool),
+    /// All jump codes fit a byte.
+    Test {
+        code: u8,
+        k: u32,
+        steps: StmtRange,
+    },
+    Set(StmtRange, SetId),
+    Run(StmtRange),
+    And(ChildRange),
+    Or(ChildRange),
+}
+
+/// What a graph of the tree takes at most: shared nodes count as often as they are used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Uses {
+    leaves: u32,
+    steps: u32,
+}
+
 /// Arena of [`Cond`] nodes.
 #[derive(Clone, Debug, Default)]
 pub struct CondTree {
-    nodes: Vec<Cond>,
+    nodes: Vec<Node>,
     /// Jumps are relative, as in a program.
     stmts: Vec<Insn>,
     inner_jumps: bool,
     children: Vec<CondId>,
-    arms: Vec<Arm>,
     sets: Vec<Box<[(u32, u32)]>>,
+    uses: Uses,
+    recent: Option<Box<Recent>>,
 }
 
-/// Position in an arena; the text's length bounds them far below 2^32.
+/// Trees of fewer nodes share none.
+const LARGE: usize = 256;
+
+/// Position in an arena; the text's length bounds them far below 2^31.
 fn index(len: usize) -> u32 {
-    u32::try_from(len).expect("fewer than 2^32 entries")
+    u32::try_from(len).ok().filter(|&len| len < !NOT).expect("fewer than 2^31 entries")
 }
 
 impl CondTree {
@@ -141,37 +189,25 @@ impl CondTree {
 
     /// A constant.
     pub fn constant(&mut self, value: bool) -> CondId {
-        self.push(Cond::Const(value))
+        self.push(Node::Const(value))
     }
 
     /// A comparison after `stmts`.
-    pub fn test(&mut self, stmts: &[Stmt], compare: Compare) -> CondId {
-        let stmts = self.add_stmts(stmts);
-        self.push(Cond::Test(stmts, compare))
+    pub fn test(&mut self, stmts: &[Stmt], Compare { code, k }: Compare) -> CondId {
+        let steps = self.add_stmts(stmts);
+        self.shared(Node::Test { code: code as u8, k, steps })
     }
 
     /// Steps, then true.
     pub fn run(&mut self, stmts: &[Stmt]) -> CondId {
-        let stmts = self.add_stmts(stmts);
-        self.push(Cond::Run(stmts))
+        let steps = self.add_stmts(stmts);
+        self.shared(Node::Run(steps))
     }
 
     /// A membership test of the value that `stmts` load.
     pub fn set(&mut self, stmts: &[Stmt], set: SetId) -> CondId {
-        let arm = self.arm(None, stmts);
-        self.select(&[arm], set)
-    }
-
-    /// A membership test with several ways to load the value (see [`Cond::Set`]).
-    pub fn select(&mut self, arms: &[Arm], set: SetId) -> CondId {
-        let start = index(self.arms.len());
-        self.arms.extend_from_slice(arms);
-        self.push(Cond::Set(ArmRange { start, len: index(arms.len()) }, set))
-    }
-
-    /// An arm for [`CondTree::select`].
-    pub fn arm(&mut self, guard: Option<CondId>, stmts: &[Stmt]) -> Arm {
-        Arm { guard, stmts: self.add_stmts(stmts) }
+        let steps = self.add_stmts(stmts);
+        self.push(Node::Set(steps, set))
     }
 
     /// Registers a set; sorts and merges the inclusive intervals `(low, high)`, `low <= high`.
@@ -192,17 +228,14 @@ impl CondTree {
 
     /// Negation.
     pub fn not(&mut self, child: CondId) -> CondId {
-        self.push(Cond::Not(child))
+        child.negated()
     }
 
     /// All of `children`, left to right; true when there are none.
     pub fn and(&mut self, children: &[CondId]) -> CondId {
         match children {
             [only] => *only,
-            _ => {
-                let range = self.add_children(children);
-                self.push(Cond::And(range))
-            }
+            _ => self.group(children, Node::And),
         }
     }
 
@@ -210,50 +243,59 @@ impl CondTree {
     pub fn or(&mut self, children: &[CondId]) -> CondId {
         match children {
             [only] => *only,
-            _ => {
-                let range = self.add_children(children);
-                self.push(Cond::Or(range))
-            }
+            _ => self.group(children, Node::Or),
         }
     }
 
-    /// Puts steps in front of those that are run first, whatever the packet.
-    pub fn prepend(&mut self, root: CondId, steps: &[Stmt]) {
+    /// The tree with steps in front of those that are run first, whatever the packet.
+    pub fn prepend(&mut self, root: CondId, steps: &[Stmt]) -> CondId {
+        let mut path = Vec::new();
         let mut node = root;
-        loop {
-            let first_arm = match self.get(node) {
-                Cond::Const(_) => return,
-                Cond::Test(range, compare) => {
-                    let range = self.joined(steps, range);
-                    self.nodes[node.0 as usize] = Cond::Test(range, compare);
-                    return;
+        let mut first = loop {
+            match self.get(node) {
+                Cond::Const(_) => return root,
+                Cond::Test(range, Compare { code, k }) => {
+                    let steps = self.joined(steps, range);
+                    break self.push(Node::Test { code: code as u8, k, steps });
+                }
+                Cond::Set(range, set) => {
+                    let steps = self.joined(steps, range);
+                    break self.push(Node::Set(steps, set));
                 }
                 Cond::Run(range) => {
-                    let range = self.joined(steps, range);
-                    self.nodes[node.0 as usize] = Cond::Run(range);
-                    return;
+                    let steps = self.joined(steps, range);
+                    break self.push(Node::Run(steps));
                 }
                 Cond::Not(child) => {
+                    path.push(node);
                     node = child;
-                    continue;
                 }
                 Cond::And(range) | Cond::Or(range) => match self.children(range) {
                     [first, ..] => {
+                        path.push(node);
                         node = *first;
-                        continue;
                     }
-                    [] => return,
+                    [] => return root,
                 },
-                Cond::Set(arms, _) => arms.start as usize,
-            };
-            match self.arms[first_arm] {
-                Arm { guard: Some(guard), .. } => node = guard,
-                Arm { guard: None, stmts } => {
-                    self.arms[first_arm].stmts = self.joined(steps, stmts);
-                    return;
-                }
             }
+        };
+        while let Some(parent) = path.pop() {
+            first = self.with_first(parent, first);
         }
+        first
+    }
+
+    /// A node with another first child.
+    fn with_first(&mut self, parent: CondId, first: CondId) -> CondId {
+        let (range, node): (_, fn(ChildRange) -> Node) = match self.get(parent) {
+            Cond::And(range) => (range, Node::And),
+            Cond::Or(range) => (range, Node::Or),
+            _ => return first.negated(),
+        };
+        let (from, start) = (range.start as usize, self.children.len());
+        self.children.extend_from_within(from..from + range.len as usize);
+        self.children[start] = first;
+        self.push(node(ChildRange { start: index(start), len: range.len }))
     }
 
     /// Steps, then those of a range, whose jumps stay relative.
@@ -261,6 +303,7 @@ impl CondTree {
         let all = self.add_stmts(steps);
         let (start, len) = (range.start as usize, range.len as usize);
         self.stmts.extend_from_within(start..start + len);
+        self.uses.steps += range.len;
         StmtRange { start: all.start, len: all.len + range.len }
     }
 
@@ -270,8 +313,8 @@ impl CondTree {
             nodes: index(self.nodes.len()),
             stmts: index(self.stmts.len()),
             children: index(self.children.len()),
-            arms: index(self.arms.len()),
             sets: index(self.sets.len()),
+            uses: self.uses,
         }
     }
 
@@ -280,13 +323,23 @@ impl CondTree {
         self.nodes.truncate(mark.nodes as usize);
         self.stmts.truncate(mark.stmts as usize);
         self.children.truncate(mark.children as usize);
-        self.arms.truncate(mark.arms as usize);
         self.sets.truncate(mark.sets as usize);
+        self.uses = mark.uses;
     }
 
     /// The node behind an id.
     pub fn get(&self, id: CondId) -> Cond {
-        self.nodes[id.0 as usize]
+        if id.is_negation() {
+            return Cond::Not(id.negated());
+        }
+        match self.nodes[id.index()] {
+            Node::Const(value) => Cond::Const(value),
+            Node::Test { code, k, steps } => Cond::Test(steps, Compare { code: code.into(), k }),
+            Node::Set(steps, set) => Cond::Set(steps, set),
+            Node::Run(steps) => Cond::Run(steps),
+            Node::And(range) => Cond::And(range),
+            Node::Or(range) => Cond::Or(range),
+        }
     }
 
     /// Number of nodes.
@@ -294,10 +347,14 @@ impl CondTree {
         self.nodes.len()
     }
 
-    /// Most blocks that a graph of the tree takes beside its ends.
-    pub fn block_count(&self) -> usize {
-        let inner = |node: &&Cond| matches!(node, Cond::Not(_) | Cond::And(_) | Cond::Or(_));
-        self.nodes.len() - self.nodes.iter().filter(inner).count() + 2 * self.arms.len()
+    /// Most blocks that a graph of the tree takes beside its ends, and most steps.
+    pub fn graph_size(&self) -> (usize, usize) {
+        (self.uses.leaves as usize, self.uses.steps as usize)
+    }
+
+    /// Whether nodes may be used more than once.
+    pub fn is_shared(&self) -> bool {
+        self.recent.is_some()
     }
 
     /// Whether there is no node.
@@ -322,11 +379,6 @@ impl CondTree {
         Some((first, ChildRange { start: start + 1, len: len - 1 }))
     }
 
-    /// The arms of a range.
-    pub fn arms(&self, range: ArmRange) -> &[Arm] {
-        &self.arms[range.start as usize..][..range.len as usize]
-    }
-
     /// The intervals of a set: inclusive, sorted, disjoint, not touching.
     pub fn intervals(&self, set: SetId) -> &[(u32, u32)] {
         &self.sets[set.0 as usize]
@@ -349,9 +401,45 @@ impl CondTree {
         (std::mem::take(&mut self.stmts), self.inner_jumps)
     }
 
-    fn push(&mut self, node: Cond) -> CondId {
+    fn push(&mut self, node: Node) -> CondId {
         let id = CondId(index(self.nodes.len()));
         self.nodes.push(node);
+        self.uses.leaves += 1;
+        id
+    }
+
+    /// A leaf whose steps are the last of all: one made before, if it is known.
+    fn shared(&mut self, mut node: Node) -> CondId {
+        if self.nodes.len() < LARGE {
+            return self.push(node);
+        }
+        let recent = self.recent.get_or_insert_default();
+        if let Node::Test { steps, .. } | Node::Run(steps) = &mut node
+            && let Some(known) = recent.steps(&self.stmts, *steps)
+        {
+            self.stmts.truncate(steps.start as usize);
+            *steps = known;
+        }
+        match recent.leaf(&self.nodes, &node) {
+            Some(known) => {
+                self.uses.leaves += 1;
+                CondId(known)
+            }
+            None => self.push(node),
+        }
+    }
+
+    fn group(&mut self, children: &[CondId], node: fn(ChildRange) -> Node) -> CondId {
+        if self.nodes.len() >= LARGE && children.len() <= recent::GROUP {
+            let is_and = matches!(node(ChildRange::default()), Node::And(_));
+            let recent = self.recent.get_or_insert_default();
+            if let Some(known) = recent.group(&self.nodes, &self.children, is_and, children) {
+                return CondId(known);
+            }
+        }
+        let range = self.add_children(children);
+        let id = CondId(index(self.nodes.len()));
+        self.nodes.push(node(range));
         id
     }
 
@@ -369,6 +457,7 @@ impl CondTree {
             self.inner_jumps |= op::class(insn.code) == op::JMP;
             self.stmts.push(insn);
         }
+        self.uses.steps += index(stmts.len());
         StmtRange { start, len: index(stmts.len()) }
     }
 

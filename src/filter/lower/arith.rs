@@ -7,7 +7,7 @@ use super::code::{
 use super::error::{LowerError, at_most};
 use super::numbers::{ethertype, ipproto};
 use super::qualifiers;
-use crate::bpf::op;
+use crate::bpf::{Insn, op};
 use crate::filter::ast::{Arith, ArithId, ArithOp, ByteOp, Proto, RelOp};
 use crate::filter::cond::{Compare, CondId, Stmt};
 
@@ -29,6 +29,14 @@ enum Place {
     Num(u32),
     /// In its register.
     Reg,
+}
+
+impl Value {
+    /// Whether the last steps load the value from the packet and store it.
+    fn is_loaded(self, steps: &[Stmt]) -> bool {
+        let is_load = |insn: &Insn| op::class(insn.code) == op::LD;
+        matches!(steps, [.., Stmt::Insn(load), last] if is_load(load) && *last == st(self.reg))
+    }
 }
 
 /// What is left to do for an expression, last first.
@@ -63,7 +71,14 @@ impl Lowerer<'_> {
             RelOp::Ne => Cmp::Ne,
         };
         let (code, negate) = cmp.code();
-        let (source, k) = load_both(left, right, &mut work.steps);
+        let (source, k) = operand(right, &mut work.steps);
+        // What is computed is tested as a value first: the optimizer moves branches before it makes
+        // arithmetic part of a test, as libpcap's does.
+        if source == op::K && left.is_loaded(&work.steps) {
+            work.steps.pop();
+        } else {
+            work.steps.push(load(left));
+        }
         let test = self.tree.test(&work.steps, Compare { code: op::JMP | code | source, k });
         let test = if negate { self.not(test) } else { test };
         self.arithmetic = work;
@@ -179,11 +194,12 @@ impl Lowerer<'_> {
         let (source, k) = match b.at {
             // The machine refuses such a constant.
             Place::Num(n) if folded(operator, 0, n).is_none() => {
-                steps.extend([load_x(b), load(a)]);
+                steps.push(load_x(b));
                 (op::X, 0)
             }
-            _ => load_both(a, b, steps),
+            _ => operand(b, steps),
         };
+        reload(a, steps);
         steps.push(insn(op::ALU | operation | source, k));
         Ok(Value { guard, ..self.stored(steps)? })
     }
@@ -384,18 +400,15 @@ fn load_x(value: Value) -> Stmt {
     }
 }
 
-/// Steps that load the first of two values into the accumulator; the second is the operand that the
-/// source bit and the number tell.
-fn load_both(a: Value, b: Value, steps: &mut Steps) -> (u16, u32) {
-    let operand = match b.at {
+/// A value as the operand that the source bit and the number tell, loaded if it must be.
+fn operand(value: Value, steps: &mut Steps) -> (u16, u32) {
+    match value.at {
         Place::Num(n) => (op::K, n),
         Place::Reg => {
-            steps.push(load_x(b));
+            steps.push(load_x(value));
             (op::X, 0)
         }
-    };
-    reload(a, steps);
-    operand
+    }
 }
 
 /// Loads a value into the accumulator, if it was not just stored from there.

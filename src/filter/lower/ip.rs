@@ -65,7 +65,7 @@ impl Lowerer<'_> {
         protocols: &'static [AddrFields],
         dir: Option<Dir>,
     ) -> Lowered {
-        let mut terms = [CondId(0); WITH_V4.len()];
+        let mut terms = [CondId::default(); WITH_V4.len()];
         for (term, &fields) in terms.iter_mut().zip(protocols) {
             let carried = self.link_type(fields.ethertype)?;
             let matches = self.v4_addresses(addrs, fields, dir)?;

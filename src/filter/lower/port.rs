@@ -33,7 +33,7 @@ impl Lowerer<'_> {
         // The ports are tested once for each protocol: what is known of the protocol then stays
         // known, and the optimizer makes one of tests that turn out to be equal.
         let protocols: &[u32] = proto.as_ref().map_or(&WITH_PORTS, std::slice::from_ref);
-        let mut terms = [CondId(0); WITH_PORTS.len()];
+        let mut terms = [CondId::default(); WITH_PORTS.len()];
         let carried = self.link_type(ethertype::IPV6)?;
         for (term, &number) in terms.iter_mut().zip(protocols) {
             let transport = self.transport(6, Some(number))?;

@@ -41,10 +41,10 @@ const fn if_set(k: u32, jt: u32, jf: u32) -> Stmt {
 
 impl Lowerer<'_> {
     /// Puts the prologue in front of a finished filter.
-    pub(super) fn finish(&mut self, root: CondId) -> Result<CondId, LowerError> {
+    pub(super) fn finish(&mut self, mut root: CondId) -> Result<CondId, LowerError> {
         let steps = self.prologue_steps()?;
         if !steps.is_empty() {
-            self.tree.prepend(root, &steps);
+            root = self.tree.prepend(root, &steps);
         }
         if self.layout.outermost_dlt != Dlt::PPI {
             return Ok(root);
