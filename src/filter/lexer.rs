@@ -5,6 +5,7 @@
 //! address, and `00112233aabb` an Ethernet address rather than a name.
 
 mod addresses;
+mod bytes;
 mod keywords;
 
 use super::ast::{
@@ -12,6 +13,7 @@ use super::ast::{
 };
 use super::error::ErrorKind;
 use crate::raw_text;
+use bytes::{BLANK, DIGIT, HEX_LETTER, LETTERS, Name};
 
 /// A token, whose text is what its span has.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,40 +120,34 @@ impl Bad {
 /// Cuts a text into tokens.
 #[derive(Debug)]
 pub(super) struct Lexer<'a> {
-    text: &'a [u8],
-    pos: usize,
+    /// What has not been cut yet.
+    rest: &'a [u8],
+    /// Length of the whole text.
+    len: u32,
 }
 
 impl<'a> Lexer<'a> {
     /// A lexer at the start of `text`, which is at most [`u32::MAX`] bytes long.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, pos: 0 }
+        Self { rest: text, len: text.len() as u32 }
     }
 
     /// The next token and where it stands; [`Tok::End`] again and again at the end.
     pub fn next(&mut self) -> (Tok, Span) {
-        let rest = &self.text[self.pos..];
-        self.pos += rest.iter().take_while(|b| b" \r\n\t".contains(b)).count();
-        let start = self.pos;
-        let rest = &self.text[start..];
-        let Some(&first) = rest.first() else { return (Tok::End, self.span_from(start)) };
-        let (tok, len) = match first {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => word(rest),
-            b':' => match addresses::v6_len(rest) {
-                Some(len) => (v6(&rest[..len]), len),
-                None => (Tok::Colon, 1),
-            },
-            b'$' => arcnet(rest),
-            b'\\' => escaped(rest),
-            _ => punctuation(rest),
+        let mut rest = self.rest;
+        while let [first, tail @ ..] = rest
+            && bytes::class(*first) == BLANK
+        {
+            rest = tail;
+        }
+        let (tok, len) = match rest.first() {
+            None => (Tok::End, 0),
+            Some(first) if bytes::class(*first) & (LETTERS | DIGIT) == 0 => no_word(rest),
+            Some(_) => word(rest),
         };
-        self.pos += len;
-        (tok, self.span_from(start))
-    }
-
-    /// From `start` to where the lexer is.
-    fn span_from(&self, start: usize) -> Span {
-        Span { start: start as u32, end: self.pos as u32 }
+        let start = self.len - rest.len() as u32;
+        self.rest = &rest[len..];
+        (tok, Span { start, end: start + len as u32 })
     }
 }
 
@@ -160,54 +156,70 @@ type Found = (Tok, usize);
 
 /// Tokens that start with a letter or a digit.
 fn word(rest: &[u8]) -> Found {
-    let name_len = addresses::name_len(rest);
+    let name = bytes::name(rest);
     // An address with colons is longer than any name that starts at the same byte.
-    if let Some(found) = with_colons(rest, name_len) {
+    if colon_follows(rest, name)
+        && let Some(found) = with_colons(rest, name.len)
+    {
         return found;
     }
-    let text = &rest[..name_len];
-    if let Some(tok) = keywords::lookup(text) {
-        return (tok, name_len);
-    }
+    let text = &rest[..name.len];
+    let tok = if name.within(DIGIT) && name.len != addresses::PLAIN_MAC_LEN {
+        number_token(text)
+    } else if !rest[0].is_ascii_digit()
+        && let Some(tok) = keywords::lookup(rest, name.len)
+    {
+        tok
+    } else {
+        address_or_name(text)
+    };
+    (tok, name.len)
+}
+
+/// What of the form of a name is no keyword nor a plain number.
+#[inline(never)]
+fn address_or_name(text: &[u8]) -> Tok {
     if let Some(mac) = addresses::mac(text) {
-        return (Tok::Ether(mac), name_len);
+        Tok::Ether(mac)
+    } else if addresses::number_len(text) == text.len() {
+        number_token(text)
+    } else if addresses::v4_len(text) == text.len() {
+        Tok::V4
+    } else {
+        Tok::Name
     }
-    let number_len = addresses::number_len(text);
-    if number_len == name_len {
-        return (number_token(text), name_len);
-    }
-    if addresses::v4_len(text) == name_len {
-        return (Tok::V4, name_len);
-    }
-    (Tok::Name, name_len)
+}
+
+/// Whether the name may be the start of an address with colons: in any of them the first one comes
+/// after at most four hexadecimal digits.
+fn colon_follows(rest: &[u8], name: Name) -> bool {
+    rest.get(name.len) == Some(&b':') && name.len <= 4 && name.within(DIGIT | HEX_LETTER)
 }
 
 /// The longest address with colons, if it is longer than the name.
+#[inline(never)]
 fn with_colons(rest: &[u8], name_len: usize) -> Option<Found> {
-    // Within any of them the first colon comes after at most four hexadecimal digits.
-    if !rest.iter().take(5).any(|&b| b == b':') {
-        return None;
-    }
-    let mac_len = addresses::colon_mac_len(rest).unwrap_or(0);
+    let (mac, mac_len) = addresses::colon_mac(rest).unwrap_or_default();
     let v6_len = addresses::v6_len(rest).unwrap_or(0);
     let bogus_len = addresses::bogus_mac_len(rest).unwrap_or(0);
     let len = mac_len.max(v6_len).max(bogus_len);
     if len <= name_len {
         return None;
     }
-    let text = &rest[..len];
-    let found = if len == mac_len {
-        Tok::Ether(addresses::mac(text)?)
+    let tok = if len == mac_len {
+        Tok::Ether(mac)
     } else if len == v6_len {
-        v6(text)
+        v6(&rest[..len])
     } else {
         Tok::Bad(Bad::EthernetAddress)
     };
-    Some((found, len))
+    Some((tok, len))
 }
 
+/// Groups, colons and dots. All that may be wrong with them is an IPv4 address at the end.
 fn v6(text: &[u8]) -> Tok {
-    let valid = std::str::from_utf8(text).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
+    let valid = !text.contains(&b'.')
+        || std::str::from_utf8(text).is_ok_and(|s| s.parse::<std::net::Ipv6Addr>().is_ok());
     if valid { Tok::V6 } else { Tok::Bad(Bad::Ipv6Address) }
 }
 
@@ -226,22 +238,26 @@ pub(super) enum Number {
 
 /// Reads a number: decimal, octal after `0`, or hexadecimal after `0x`.
 pub(super) fn number(text: &[u8]) -> Number {
-    let (radix, digits) = match text {
-        [b'0', b'x' | b'X', hex @ ..] => (16, hex),
-        [b'0', octal @ ..] => (8, octal),
-        decimal => (10, decimal),
-    };
+    match text {
+        [] => Number::None,
+        [b'0', b'x' | b'X', hex @ ..] => digits::<16>(hex),
+        [b'0', octal @ ..] => digits::<8>(octal),
+        decimal => digits::<10>(decimal),
+    }
+}
+
+fn digits<const RADIX: u32>(text: &[u8]) -> Number {
     let mut value: u32 = 0;
-    for &b in digits {
-        let Some(digit) = char::from(b).to_digit(radix) else {
-            return if radix == 8 { Number::NotOctal } else { Number::None };
+    for &b in text {
+        let Some(digit) = char::from(b).to_digit(RADIX) else {
+            return if RADIX == 8 { Number::NotOctal } else { Number::None };
         };
-        match value.checked_mul(radix).and_then(|v| v.checked_add(digit)) {
+        match value.checked_mul(RADIX).and_then(|v| v.checked_add(digit)) {
             Some(v) => value = v,
             None => return Number::Overflows,
         }
     }
-    if text.is_empty() { Number::None } else { Number::Is(value) }
+    Number::Is(value)
 }
 
 fn number_token(text: &[u8]) -> Tok {
@@ -268,41 +284,41 @@ fn escaped(rest: &[u8]) -> Found {
     if len > 1 { (Tok::Name, len) } else { (Tok::Bad(Bad::Byte), 1) }
 }
 
-fn punctuation(rest: &[u8]) -> Found {
-    let two = match rest {
-        [b'&', b'&', ..] => Some(Tok::And),
-        [b'|', b'|', ..] => Some(Tok::Or),
-        [b'>', b'=', ..] => Some(Tok::Rel(RelOp::Ge)),
-        [b'<', b'=', ..] => Some(Tok::Rel(RelOp::Le)),
-        [b'!', b'=', ..] => Some(Tok::Rel(RelOp::Ne)),
-        [b'=', b'=', ..] => Some(Tok::Rel(RelOp::Eq)),
-        [b'<', b'<', ..] => Some(Tok::Arith(ArithOp::Lsh)),
-        [b'>', b'>', ..] => Some(Tok::Arith(ArithOp::Rsh)),
-        _ => None,
+/// Tokens that start with neither a letter nor a digit.
+#[inline(never)]
+fn no_word(rest: &[u8]) -> Found {
+    let one = |tok| (tok, 1);
+    // A sign that may go on with another.
+    let two = |next: u8, both: Tok, alone: Tok| {
+        if rest.get(1) == Some(&next) { (both, 2) } else { (alone, 1) }
     };
-    if let Some(tok) = two {
-        return (tok, 2);
+    match rest[0] {
+        b'(' => one(Tok::LParen),
+        b')' => one(Tok::RParen),
+        b'[' => one(Tok::LBracket),
+        b']' => one(Tok::RBracket),
+        b':' => match addresses::v6_len(rest) {
+            Some(len) => (v6(&rest[..len]), len),
+            None => one(Tok::Colon),
+        },
+        b'=' => two(b'=', Tok::Rel(RelOp::Eq), Tok::Rel(RelOp::Eq)),
+        b'!' => two(b'=', Tok::Rel(RelOp::Ne), Tok::Not),
+        b'<' if rest.get(1) == Some(&b'<') => (Tok::Arith(ArithOp::Lsh), 2),
+        b'<' => two(b'=', Tok::Rel(RelOp::Le), Tok::Rel(RelOp::Lt)),
+        b'>' if rest.get(1) == Some(&b'>') => (Tok::Arith(ArithOp::Rsh), 2),
+        b'>' => two(b'=', Tok::Rel(RelOp::Ge), Tok::Rel(RelOp::Gt)),
+        b'&' => two(b'&', Tok::And, Tok::Arith(ArithOp::And)),
+        b'|' => two(b'|', Tok::Or, Tok::Arith(ArithOp::Or)),
+        b'+' => one(Tok::Arith(ArithOp::Add)),
+        b'-' => one(Tok::Arith(ArithOp::Sub)),
+        b'*' => one(Tok::Arith(ArithOp::Mul)),
+        b'/' => one(Tok::Arith(ArithOp::Div)),
+        b'%' => one(Tok::Arith(ArithOp::Mod)),
+        b'^' => one(Tok::Arith(ArithOp::Xor)),
+        b'$' => arcnet(rest),
+        b'\\' => escaped(rest),
+        _ => one(Tok::Bad(Bad::Byte)),
     }
-    let one = match rest[0] {
-        b'(' => Tok::LParen,
-        b')' => Tok::RParen,
-        b'[' => Tok::LBracket,
-        b']' => Tok::RBracket,
-        b'!' => Tok::Not,
-        b'=' => Tok::Rel(RelOp::Eq),
-        b'<' => Tok::Rel(RelOp::Lt),
-        b'>' => Tok::Rel(RelOp::Gt),
-        b'+' => Tok::Arith(ArithOp::Add),
-        b'-' => Tok::Arith(ArithOp::Sub),
-        b'*' => Tok::Arith(ArithOp::Mul),
-        b'/' => Tok::Arith(ArithOp::Div),
-        b'%' => Tok::Arith(ArithOp::Mod),
-        b'&' => Tok::Arith(ArithOp::And),
-        b'|' => Tok::Arith(ArithOp::Or),
-        b'^' => Tok::Arith(ArithOp::Xor),
-        _ => Tok::Bad(Bad::Byte),
-    };
-    (one, 1)
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ mod arith;
 mod primitive;
 mod wlan;
 
+use std::ffi::CStr;
+
 use super::ast::{ArithId, Ast, Expr, ExprId, Id, Primitive, Proto, Quals, RelOp, Span};
 use super::error::{ErrorKind, FilterError};
 use super::lexer::{Lexer, Tok};
@@ -52,12 +54,12 @@ pub struct ParseError<'t> {
 /// # Errors
 /// The first token that cannot be part of a filter, or a text of more than [`u32::MAX`] bytes.
 pub fn parse(text: &[u8]) -> Result<Ast<'_>, Box<ParseError<'_>>> {
-    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-    if u32::try_from(end).is_err() {
-        let error = FilterError::new(ErrorKind::TooLong(u32::MAX), u32::MAX as usize..end);
+    let text = CStr::from_bytes_until_nul(text).map_or(text, CStr::to_bytes);
+    if u32::try_from(text.len()).is_err() {
+        let error = FilterError::new(ErrorKind::TooLong(u32::MAX), u32::MAX as usize..text.len());
         return Err(Box::new(ParseError { error, before: Ast::default() }));
     }
-    let mut parser = Parser::new(&text[..end]);
+    let mut parser = Parser::new(text);
     match parser.run() {
         Ok(()) => Ok(parser.ast),
         Err(error) => {
@@ -250,7 +252,7 @@ impl<'a> Parser<'a> {
 
     fn run(&mut self) -> Result<()> {
         self.advance();
-        if self.tok == Tok::End {
+        if matches!(self.tok, Tok::End) {
             return Ok(());
         }
         loop {
@@ -378,7 +380,7 @@ impl<'a> Parser<'a> {
         self.frame.negated = false;
         match (self.tok, self.frame.kind) {
             (Tok::And | Tok::Or, _) => {
-                self.frame.left = Some((joined, self.tok == Tok::And));
+                self.frame.left = Some((joined, matches!(self.tok, Tok::And)));
                 self.advance();
                 Ok(BoolEnd::Joined)
             }

@@ -1,25 +1,5 @@
 //! How far numbers, names and addresses reach, and their values.
 
-/// Bytes that names consist of.
-static IN_NAMES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-        byte += 1;
-    }
-    table
-};
-
-/// Length of the name at the start: letters, digits, `-`, `_`, `.`, of which the last is neither
-/// `-` nor `_`. The first byte is a letter or a digit.
-pub(super) fn name_len(text: &[u8]) -> usize {
-    let run = text.iter().take_while(|b| IN_NAMES[usize::from(**b)]).count();
-    let tail = text[..run].iter().rev().take_while(|b| b"-_".contains(b)).count();
-    run - tail
-}
-
 fn hex_run(text: &[u8]) -> usize {
     text.iter().take_while(|b| b.is_ascii_hexdigit()).count()
 }
@@ -101,10 +81,11 @@ fn octet_len(text: &[u8]) -> usize {
     hex_run(&text[..text.len().min(2)])
 }
 
-/// Length of six octets with colons between them at the start.
-pub(super) fn colon_mac_len(text: &[u8]) -> Option<usize> {
+/// Six octets with colons between them at the start, and their length.
+pub(super) fn colon_mac(text: &[u8]) -> Option<([u8; 6], usize)> {
+    let mut octets = [0; 6];
     let mut pos = 0;
-    for i in 0..6 {
+    for (i, octet) in octets.iter_mut().enumerate() {
         if i > 0 {
             if text.get(pos) != Some(&b':') {
                 return None;
@@ -112,12 +93,10 @@ pub(super) fn colon_mac_len(text: &[u8]) -> Option<usize> {
             pos += 1;
         }
         let digits = octet_len(&text[pos..]);
-        if digits == 0 {
-            return None;
-        }
+        *octet = hex_octet(&text[pos..pos + digits])?;
         pos += digits;
     }
-    Some(pos)
+    Some((octets, pos))
 }
 
 /// Length of two or more octets at the start with one or more colons after each: what the
@@ -136,11 +115,14 @@ pub(super) fn bogus_mac_len(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The Ethernet address that is exactly this text, in one of its forms: `1:2:3:4:5:6`,
+/// Length of an Ethernet address without separators.
+pub(super) const PLAIN_MAC_LEN: usize = 12;
+
+/// The Ethernet address that is exactly this text, in one of its forms without colons:
 /// `1-2-3-4-5-6`, `1.2.3.4.5.6`, `0102.0304.0506`, `010203040506`.
 pub(super) fn mac(text: &[u8]) -> Option<[u8; 6]> {
     let mut octets = [0; 6];
-    if text.len() == 12 && text.iter().all(u8::is_ascii_hexdigit) {
+    if text.len() == PLAIN_MAC_LEN && text.iter().all(u8::is_ascii_hexdigit) {
         for (octet, pair) in octets.iter_mut().zip(text.chunks(2)) {
             *octet = hex_octet(pair)?;
         }
@@ -160,7 +142,7 @@ pub(super) fn mac(text: &[u8]) -> Option<[u8; 6]> {
     if !(11..=17).contains(&text.len()) {
         return None;
     }
-    let separator = *text.iter().find(|b| b":-.".contains(b))?;
+    let separator = *text.iter().find(|b| b"-.".contains(b))?;
     let mut parts = text.split(|&b| b == separator);
     for octet in &mut octets {
         *octet = hex_octet(parts.next()?)?;
@@ -170,8 +152,10 @@ pub(super) fn mac(text: &[u8]) -> Option<[u8; 6]> {
 
 /// The value of one or two hexadecimal digits.
 fn hex_octet(text: &[u8]) -> Option<u8> {
-    if !(1..=2).contains(&text.len()) || !text.iter().all(u8::is_ascii_hexdigit) {
-        return None;
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    match *text {
+        [low] => digit(low),
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
     }
-    u8::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }

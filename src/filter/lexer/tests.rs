@@ -76,3 +76,23 @@ fn longest_match() {
         assert_eq!(tokens(text), wanted, "{text}");
     }
 }
+
+/// Only those with a dot in them are parsed when they are cut.
+#[test]
+fn ipv6_addresses_are_such() {
+    let mut state = 1_u64;
+    let mut below = |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        ((state >> 33) % n) as usize
+    };
+    let mut found = 0;
+    for _ in 0..200_000 {
+        let text: String = (0..3 + below(18)).map(|_| char::from(b"0:1:f::"[below(7)])).collect();
+        if let (Tok::V6, span) = Lexer::new(text.as_bytes()).next() {
+            let address = &text[std::ops::Range::from(span)];
+            assert!(address.parse::<std::net::Ipv6Addr>().is_ok(), "{address}");
+            found += 1;
+        }
+    }
+    assert!(found > 10_000, "{found}");
+}

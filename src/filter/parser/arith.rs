@@ -166,13 +166,13 @@ impl Parser<'_> {
         self.loose = Some(index);
         let Kind::Bracket(proto) = self.frame.kind else { return self.error() };
         let mut size = 1;
-        if self.tok == Tok::Colon {
+        if matches!(self.tok, Tok::Colon) {
             self.advance();
             let Tok::Num(n) = self.tok else { return self.error() };
             size = n;
             self.advance();
         }
-        if self.tok != Tok::RBracket {
+        if !matches!(self.tok, Tok::RBracket) {
             return self.error();
         }
         let load = self.push_arith(Arith::Load { proto, index, size })?;

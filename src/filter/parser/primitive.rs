@@ -28,7 +28,7 @@ impl Parser<'_> {
             Tok::Proto(proto) => {
                 let start = self.span.start;
                 self.advance();
-                if self.tok == Tok::LBracket {
+                if matches!(self.tok, Tok::LBracket) {
                     self.frame_is_arith();
                     let inner = Frame::new(Kind::Bracket(proto), None, self.ops.len());
                     return self.open(inner).map(|()| None);
@@ -150,7 +150,7 @@ impl Parser<'_> {
                 Tok::Mask => {
                     self.advance();
                     let mask = self.span.start;
-                    if self.tok != Tok::V4 {
+                    if !matches!(self.tok, Tok::V4) {
                         return self.error();
                     }
                     self.advance();
@@ -215,7 +215,7 @@ impl Parser<'_> {
     /// A number, perhaps in parentheses, if there is one.
     fn optional_number(&mut self) -> Result<Option<u32>> {
         let mut depth = 0usize;
-        while self.tok == Tok::LParen {
+        while matches!(self.tok, Tok::LParen) {
             self.advance();
             depth += 1;
         }
@@ -224,7 +224,7 @@ impl Parser<'_> {
         }
         let n = self.number()?;
         for _ in 0..depth {
-            if self.tok != Tok::RParen {
+            if !matches!(self.tok, Tok::RParen) {
                 return self.error();
             }
             self.advance();
@@ -234,7 +234,7 @@ impl Parser<'_> {
 
     /// Where a name stands.
     fn name(&mut self) -> Result<Span> {
-        if self.tok != Tok::Name {
+        if !matches!(self.tok, Tok::Name) {
             return self.error();
         }
         let span = self.span;
@@ -245,7 +245,7 @@ impl Parser<'_> {
     fn wlan_type(&mut self) -> Result<Primitive> {
         self.advance();
         let ty = self.wlan_word(wlan::frame_type)?;
-        let subtype = if self.tok == Tok::Subtype {
+        let subtype = if matches!(self.tok, Tok::Subtype) {
             self.advance();
             Some(self.wlan_word(|word| wlan::subtype(ty, word))?)
         } else {
@@ -324,13 +324,13 @@ impl Parser<'_> {
                 self.advance();
                 let first = equals(self.number()?);
                 self.ast.tests.push(first);
-                while self.tok == Tok::Or {
+                while matches!(self.tok, Tok::Or) {
                     self.advance();
                     self.count_term()?;
                     let next = equals(self.number()?);
                     self.ast.tests.push(next);
                 }
-                if self.tok != Tok::RParen {
+                if !matches!(self.tok, Tok::RParen) {
                     return self.error();
                 }
                 self.advance();
