@@ -16,23 +16,28 @@ use recent::Recent;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CondId(u32);
 
-/// Negation costs a bit of the id, and no node.
+/// Negation costs a bit of the id, and no node. Neither do constants: 0 is false.
 const NOT: u32 = 1 << 31;
 
 impl CondId {
-    /// As an index into the arena.
+    /// Its number, which is greater than those of its children; that of constants is 0.
     pub fn index(self) -> usize {
         (self.0 & !NOT) as usize
+    }
+
+    /// Always true or always false.
+    pub fn constant(value: bool) -> Self {
+        Self(if value { NOT } else { 0 })
+    }
+
+    /// The value of a constant.
+    pub fn as_constant(self) -> Option<bool> {
+        (self.index() == 0).then_some(self.is_negation())
     }
 
     /// The node's negation.
     pub fn negated(self) -> Self {
         Self(self.0 ^ NOT)
-    }
-
-    /// The id of the node with an index.
-    pub fn at(index: usize) -> Self {
-        Self(self::index(index))
     }
 
     /// Whether the node is negated.
@@ -132,10 +137,9 @@ pub enum Cond {
     Or(ChildRange),
 }
 
-/// A node as it is kept: [`Cond`] without negation, in 16 bytes.
+/// A node as it is kept: [`Cond`] without negation and constants, in 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
-    Const(bool),
     /// All jump codes fit a byte.
     Test {
         code: u8,
@@ -176,6 +180,12 @@ fn index(len: usize) -> u32 {
     u32::try_from(len).ok().filter(|&len| len < !NOT).expect("fewer than 2^31 entries")
 }
 
+/// Sorts intervals by their ends.
+pub fn sort(intervals: &mut [(u32, u32)]) {
+    // As one number each they are compared without a branch.
+    intervals.sort_unstable_by_key(|&(low, high)| u64::from(low) << 32 | u64::from(high));
+}
+
 impl CondTree {
     /// An empty tree with room for what most filters need.
     pub fn new() -> Self {
@@ -185,11 +195,6 @@ impl CondTree {
             children: Vec::with_capacity(48),
             ..Self::default()
         }
-    }
-
-    /// A constant.
-    pub fn constant(&mut self, value: bool) -> CondId {
-        self.push(Node::Const(value))
     }
 
     /// A comparison after `stmts`.
@@ -213,7 +218,7 @@ impl CondTree {
     /// Registers a set; sorts and merges the inclusive intervals `(low, high)`, `low <= high`.
     /// Membership tests that are to share a decision tree must share the id.
     pub fn add_set(&mut self, mut intervals: Vec<(u32, u32)>) -> SetId {
-        intervals.sort_unstable();
+        sort(&mut intervals);
         intervals.dedup_by(|next, kept| {
             let touches = next.0 <= kept.1.saturating_add(1);
             if touches {
@@ -329,11 +334,13 @@ impl CondTree {
 
     /// The node behind an id.
     pub fn get(&self, id: CondId) -> Cond {
+        if let Some(value) = id.as_constant() {
+            return Cond::Const(value);
+        }
         if id.is_negation() {
             return Cond::Not(id.negated());
         }
-        match self.nodes[id.index()] {
-            Node::Const(value) => Cond::Const(value),
+        match self.nodes[id.index() - 1] {
             Node::Test { code, k, steps } => Cond::Test(steps, Compare { code: code.into(), k }),
             Node::Set(steps, set) => Cond::Set(steps, set),
             Node::Run(steps) => Cond::Run(steps),
@@ -342,9 +349,14 @@ impl CondTree {
         }
     }
 
-    /// Number of nodes.
-    pub fn len(&self) -> usize {
-        self.nodes.len()
+    /// How many numbers ([`CondId::index`]) there are.
+    pub fn numbers(&self) -> usize {
+        self.nodes.len() + 1
+    }
+
+    /// The node with a number.
+    pub fn numbered(&self, number: usize) -> CondId {
+        CondId(index(number))
     }
 
     /// Most blocks that a graph of the tree takes beside its ends, and most steps.
@@ -355,11 +367,6 @@ impl CondTree {
     /// Whether nodes may be used more than once.
     pub fn is_shared(&self) -> bool {
         self.recent.is_some()
-    }
-
-    /// Whether there is no node.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
     }
 
     /// The steps of a range.
@@ -402,10 +409,9 @@ impl CondTree {
     }
 
     fn push(&mut self, node: Node) -> CondId {
-        let id = CondId(index(self.nodes.len()));
         self.nodes.push(node);
         self.uses.leaves += 1;
-        id
+        CondId(index(self.nodes.len()))
     }
 
     /// A leaf whose steps are the last of all: one made before, if it is known.
@@ -423,7 +429,7 @@ impl CondTree {
         match recent.leaf(&self.nodes, &node) {
             Some(known) => {
                 self.uses.leaves += 1;
-                CondId(known)
+                CondId(known + 1)
             }
             None => self.push(node),
         }
@@ -434,13 +440,12 @@ impl CondTree {
             let is_and = matches!(node(ChildRange::default()), Node::And(_));
             let recent = self.recent.get_or_insert_default();
             if let Some(known) = recent.group(&self.nodes, &self.children, is_and, children) {
-                return CondId(known);
+                return CondId(known + 1);
             }
         }
         let range = self.add_children(children);
-        let id = CondId(index(self.nodes.len()));
         self.nodes.push(node(range));
-        id
+        CondId(index(self.nodes.len()))
     }
 
     fn add_stmts(&mut self, stmts: &[Stmt]) -> StmtRange {

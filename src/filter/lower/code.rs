@@ -4,7 +4,7 @@
 use super::Lowerer;
 use super::error::LowerError;
 use crate::bpf::{Insn, op};
-use crate::filter::cond::{Compare, Cond, CondId, Stmt};
+use crate::filter::cond::{Compare, CondId, Stmt};
 use crate::filter::link_layout::Offset;
 
 /// What an offset counts from.
@@ -340,25 +340,18 @@ impl Lowerer<'_> {
     }
 
     /// A constant.
-    pub(super) fn constant(&mut self, value: bool) -> CondId {
-        self.tree.constant(value)
+    pub(super) fn constant(&self, value: bool) -> CondId {
+        CondId::constant(value)
     }
 
     /// The value of a constant.
     pub(super) fn const_value(&self, id: CondId) -> Option<bool> {
-        match self.tree.get(id) {
-            Cond::Const(value) => Some(value),
-            _ => None,
-        }
+        id.as_constant()
     }
 
     /// Negation.
-    pub(super) fn not(&mut self, id: CondId) -> CondId {
-        match self.tree.get(id) {
-            Cond::Const(value) => self.constant(!value),
-            Cond::Not(inner) => inner,
-            _ => self.tree.not(id),
-        }
+    pub(super) fn not(&self, id: CondId) -> CondId {
+        id.negated()
     }
 
     /// `a and b`, in this order.

@@ -1,7 +1,7 @@
 //! Operands that say the same thing twice.
 
 use super::Lowerer;
-use super::sets::Group;
+use super::group::{Group, lowered};
 use crate::bpf::Insn;
 use crate::filter::cond::{ChildRange, Compare, Cond, CondId, CondTree};
 
@@ -19,15 +19,15 @@ pub(super) struct Hashes {
 impl Hashes {
     /// Takes the hashes of all nodes that there are.
     fn catch_up(&mut self, tree: &CondTree) {
-        for node in self.known.len()..tree.len() {
-            let hash = self.shallow(tree, CondId::at(node));
+        for number in self.known.len()..tree.numbers() {
+            let hash = self.shallow(tree, tree.numbered(number));
             self.known.push(hash);
         }
     }
 
-    /// Forgets the nodes from index `len` on: others will have their places.
-    pub(super) fn forget_from(&mut self, len: usize) {
-        self.known.truncate(len);
+    /// Forgets the nodes that are in a tree no more: others will have their places.
+    pub(super) fn forget(&mut self, tree: &CondTree) {
+        self.known.truncate(tree.numbers());
     }
 
     fn at(&self, node: CondId) -> u32 {
@@ -160,19 +160,18 @@ impl Lowerer<'_> {
     /// one did not decide, neither will it.
     pub(super) fn repeats(&mut self, group: &mut Group, term: CondId, is_list: bool) -> bool {
         // Short groups are left to the optimizer, but for lists, into which it does not look.
-        if group.operands().nth(SMALL - 1).is_none() {
-            let (hashes, tree) = (&mut self.hashes, &self.tree);
-            return is_list && group.operands().any(|operand| hashes.same(tree, operand, term));
+        let mut operands = lowered(group.items(&self.items));
+        let (hashes, tree) = (&mut self.hashes, &self.tree);
+        if operands.clone().nth(SMALL - 1).is_none() {
+            return is_list && operands.any(|operand| hashes.same(tree, operand, term));
         }
-        self.hashes.catch_up(&self.tree);
-        let mut seen = std::mem::take(&mut group.seen);
+        hashes.catch_up(tree);
+        let seen = group.seen.get_or_insert_default();
         if seen.count == 0 {
-            for operand in group.operands() {
-                seen.add(&mut self.hashes, &self.tree, operand);
+            for operand in operands {
+                seen.add(hashes, tree, operand);
             }
         }
-        let repeats = seen.add(&mut self.hashes, &self.tree, term);
-        group.seen = seen;
-        repeats
+        seen.add(hashes, tree, term)
     }
 }

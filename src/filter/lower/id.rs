@@ -3,13 +3,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Lowerer;
+use super::element::Element;
 use super::error::LowerError;
 use super::ip::{AddrFields, V4};
 use super::names::{decnet, dotted, left_justified};
 use super::numbers::ipproto;
 use super::port::Ports;
 use super::qualifiers::{self, not_a_qualifier};
-use super::sets::Element;
 use crate::filter::ast::{AddrKind, Dir, Id, Proto, Quals, Span};
 use crate::filter::cond::CondId;
 use crate::filter::lexer::{Number, number};

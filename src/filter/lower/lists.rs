@@ -1,9 +1,10 @@
 //! Lists of hosts and of ports: guards tested once, addresses looked up in sets.
 
 use super::code::{Base, Field, Size, Steps, TAX, alu_x, insn, ld_imm, ldx_mem};
+use super::element::{Ends, Range};
 use super::error::LowerError;
 use super::ip::AddrFields;
-use super::sets::{Ends, Range};
+use super::sets::with;
 use super::{Lists, Lowerer};
 use crate::bpf::op;
 use crate::filter::cond::CondId;
@@ -50,8 +51,7 @@ impl Lowerer<'_> {
             terms.push(self.any(&each));
         }
         let (fetched, [src, dst]) = self.fetched(&arms)?;
-        let mut all = rest.clone();
-        all.extend(first);
+        let all = with(first, &rest);
         let tests = [self.in_ranges(&src, rest), self.in_ranges(&dst, all)];
         let tests = self.any(&tests);
         terms.push(self.and(fetched, tests));
@@ -72,9 +72,7 @@ impl Lowerer<'_> {
             terms.push(self.and(guard, fetch));
         }
         let fetched = self.any(&terms);
-        let mut all = rest;
-        all.extend(first);
-        let list = self.in_ranges(&Steps::new(), all);
+        let list = self.in_ranges(&Steps::new(), with(first, &rest));
         Ok(self.and(fetched, list))
     }
 

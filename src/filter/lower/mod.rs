@@ -10,9 +10,11 @@ mod code;
 mod decnet;
 mod dedup;
 mod direction;
+mod element;
 mod encap;
 mod error;
 mod ether;
+mod group;
 mod id;
 mod ip;
 mod iso;
@@ -44,10 +46,10 @@ use super::link_layout::LinkLayout;
 use super::{Options, Resolver};
 use arith::Arithmetic;
 use dedup::Hashes;
+use group::{Added, Group, Item};
 use id::Named;
 use prologue::Prologue;
 use registers::Registers;
-use sets::{Added, Group};
 
 /// What lowering makes of an AST.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ pub fn lower(
         layout,
         prologue: Prologue::default(),
         arithmetic: Arithmetic::default(),
+        items: Vec::with_capacity(8),
+        terms: Vec::new(),
         hashes: Hashes::default(),
         // As libpcap has it: never for the one, for others only with what they need.
         optimizable: options.linktype != Dlt::PRISM_HEADER,
@@ -134,6 +138,10 @@ struct Lowerer<'a> {
     layout: LinkLayout,
     prologue: Prologue,
     arithmetic: Arithmetic,
+    /// Operands of all open groups.
+    items: Vec<Item>,
+    /// Of use while a group is joined.
+    terms: Vec<CondId>,
     hashes: Hashes,
     optimizable: bool,
     lists: Lists,
@@ -159,7 +167,7 @@ impl Lowerer<'_> {
         }
         let mut groups = Vec::with_capacity(4);
         let mut tasks = Vec::with_capacity(16);
-        groups.push(Group::new(true));
+        groups.push(Group::new(true, &self.items));
         tasks.push(Task::Visit { expr: root, negated: false });
         while let Some(task) = tasks.pop() {
             match task {
@@ -182,33 +190,35 @@ impl Lowerer<'_> {
         root.unwrap_or_else(|| Ok(self.constant(true))).map_err(anywhere)
     }
 
+    /// Goes down to the first primitive; what is behind it is left for later.
     fn visit(
         &mut self,
-        expr: ExprId,
-        negated: bool,
+        mut expr: ExprId,
+        mut negated: bool,
         groups: &mut Vec<Group>,
         tasks: &mut Vec<Task>,
     ) -> Result<(), FilterError> {
-        let (a, b, is_and) = match *self.ast.expr(expr) {
-            Expr::Not(inner) => {
-                tasks.push(Task::Visit { expr: inner, negated: !negated });
-                return Ok(());
+        loop {
+            let (a, b, is_and) = match *self.ast.expr(expr) {
+                Expr::Not(inner) => {
+                    (expr, negated) = (inner, !negated);
+                    continue;
+                }
+                Expr::Prim(primitive, span) => {
+                    return self
+                        .operand(&primitive, span, negated, top(groups))
+                        .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.into()));
+                }
+                Expr::And(a, b) => (a, b, !negated),
+                Expr::Or(a, b) => (a, b, negated),
+            };
+            if groups.last().is_none_or(|top| top.is_and != is_and) {
+                groups.push(Group::new(is_and, &self.items));
+                tasks.push(Task::Close);
             }
-            Expr::Prim(primitive, span) => {
-                return self
-                    .operand(&primitive, span, negated, top(groups))
-                    .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.into()));
-            }
-            Expr::And(a, b) => (a, b, !negated),
-            Expr::Or(a, b) => (a, b, negated),
-        };
-        if groups.last().is_none_or(|top| top.is_and != is_and) {
-            groups.push(Group::new(is_and));
-            tasks.push(Task::Close);
+            tasks.push(Task::Visit { expr: b, negated });
+            expr = a;
         }
-        tasks.push(Task::Visit { expr: b, negated });
-        tasks.push(Task::Visit { expr: a, negated });
-        Ok(())
     }
 
     /// Adds a primitive to a group: to a list, if it may be part of one.
@@ -235,7 +245,7 @@ impl Lowerer<'_> {
         };
         if added == Added::Repeats {
             self.tree.rewind(before);
-            self.hashes.forget_from(self.tree.len());
+            self.hashes.forget(&self.tree);
         }
         Ok(())
     }

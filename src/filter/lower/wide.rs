@@ -2,9 +2,9 @@
 
 use super::Lowerer;
 use super::code::{Base, Cmp, Size, Steps};
+use super::element::{Ends, Key, Wide};
 use super::error::LowerError;
 use super::numbers::ethertype;
-use super::sets::{Ends, Key, Wide};
 use crate::filter::cond::CondId;
 
 type Lowered = Result<CondId, LowerError>;
