@@ -32,7 +32,9 @@ pub use image::{DumpStyle, Image, dump, image};
 pub(crate) use insn::code;
 pub use insn::{Insn, op};
 pub use interpreter::{Cursor, LOOP_FUEL, interpret, run as interpret_from};
-pub use jit::{Run, run_known};
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+pub(crate) use jit::front;
+pub use jit::{Call, OwnedHeader, OwnedProgram, Run, run_known};
 pub use kernel::{Inexact, check_kernel};
 pub use program::Program;
 pub use validate::{InvalidProgram, check, has_backward_jump, is_known, validate};

@@ -2,13 +2,13 @@
 
 use super::boundary::{c_bytes, guard, set_errbuf};
 use super::init;
+use super::kept::kept;
 use super::memory::{copy_slice, copy_string};
 use super::types::{pcap_addr, pcap_if};
 use crate::device::{self, Address, Device, SockAddr};
 use crate::error::{Error, status};
 use crate::raw_text;
 use libc::sockaddr;
-use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int, c_uint};
 use std::ptr;
 
@@ -138,11 +138,6 @@ unsafe fn free_addresses(list: *mut pcap_addr) {
     }
 }
 
-thread_local! {
-    /// What `pcap_lookupdev` returned last. (libpcap has one static buffer for all threads.)
-    static DEVICE: RefCell<CString> = RefCell::default();
-}
-
 /// `pcap_lookupdev`: the first device, unless that is a loopback device.
 ///
 /// # Safety
@@ -155,9 +150,9 @@ pub unsafe extern "C" fn pcap_lookupdev(errbuf: *mut c_char) -> *mut c_char {
             return Err(Error::LookupdevUnsupported);
         }
         let found = CString::new(device::lookup_default()?).unwrap_or_default();
-        name = DEVICE.with_borrow_mut(|device| {
-            *device = found;
-            device.as_ptr().cast_mut()
+        name = kept(|kept| {
+            kept.device = found;
+            kept.device.as_ptr().cast_mut()
         });
         Ok(())
     };

@@ -3,8 +3,11 @@
 use super::boundary::guard_or;
 use super::handle::{Core, pcap_t, run};
 use super::types::{bpf_program, pcap_pkthdr};
-use crate::bpf::{self, Aux, Cursor, Insn, Program, Run, interpret_from};
+use crate::bpf::{
+    self, Aux, Call, Cursor, Insn, OwnedHeader, OwnedProgram, Program, Run, interpret_from,
+};
 use std::ffi::{c_int, c_uchar, c_uint};
+use std::mem::offset_of;
 use std::ptr;
 
 /// Makes `fp` a program that [`pcap_freecode`] takes, whatever was in it.
@@ -60,27 +63,119 @@ pub unsafe extern "C" fn pcap_setfilter(p: *mut pcap_t, fp: *mut bpf_program) ->
 
 /// `pcap_offline_filter`: how much of a packet the program accepts, 0 if it rejects it.
 ///
+/// What a program costs that was compiled and is in front of the thread's table (`bpf/jit/`): nothing is
+/// saved, no argument moves, and the program's code returns to the caller.
+///
 /// # Safety
 /// `fp` is NULL or a program that ends in a return, `h` a header, `pkt` has its `caplen` bytes.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+pub unsafe extern "C" fn pcap_offline_filter(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+) -> c_int {
+    std::arch::naked_asm!(
+        "test rdi, rdi",
+        "jz 2f",
+        "test rsi, rsi",
+        "jz 2f",
+        "test rdx, rdx",
+        "jz 2f",
+        "mov rcx, [rdi + {insns}]",
+        "mov r8, [rip + oxpcap_filter_offset]",
+        "test r8, r8",
+        "jns 3f",
+        "cmp fs:[r8 + {key}], rcx",
+        "jne 4f",
+        // Negative, so that it says that code runs.
+        "mov fs:[r8 + {key}], r8",
+        "jmp qword ptr fs:[r8 + {entry}]",
+        // Jumps to here are short: the processor fetches 32 bytes at a time.
+        "2: jmp {anything}",
+        "3: jmp {far}",
+        "4: jmp {behind_front}",
+        insns = const offset_of!(bpf_program, bf_insns),
+        key = const bpf::front::KEY,
+        entry = const bpf::front::ENTRY,
+        anything = sym filter_anything,
+        far = sym filter_far,
+        behind_front = sym filter_behind_front,
+    )
+}
+
+/// `pcap_offline_filter`: how much of a packet the program accepts, 0 if it rejects it.
+///
+/// # Safety
+/// `fp` is NULL or a program that ends in a return, `h` a header, `pkt` has its `caplen` bytes.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(miri))))]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pcap_offline_filter(
     fp: *const bpf_program,
     h: *const pcap_pkthdr,
     pkt: *const c_uchar,
 ) -> c_int {
-    if fp.is_null() || apart(h.is_null()) || apart(pkt.is_null()) {
-        // SAFETY: as the caller vouches.
-        return unsafe { filter_anything(fp, h, pkt) };
-    }
-    // Without a guard, which costs as much as a short filter: this does not panic.
-    // SAFETY: a program and a header, as many instructions and bytes as they say, says the caller.
+    // SAFETY: as the caller vouches.
     unsafe {
-        let (len, caplen) = (|| (*fp).bf_len, || (*h).caplen);
-        match bpf::run_known((*fp).bf_insns, len, pkt, caplen, &raw const (*h).len) {
+        match fp.is_null() || h.is_null() || pkt.is_null() {
+            true => filter_anything(fp, h, pkt),
+            false => filter_far(fp, h, pkt),
+        }
+    }
+}
+
+const _: () = {
+    assert!(offset_of!(OwnedProgram, len) == offset_of!(bpf_program, bf_len));
+    assert!(offset_of!(OwnedProgram, insns) == offset_of!(bpf_program, bf_insns));
+    assert!(offset_of!(OwnedHeader, present) == offset_of!(pcap_pkthdr, caplen));
+    assert!(offset_of!(OwnedHeader, wirelen) == offset_of!(pcap_pkthdr, len));
+};
+
+fn call(fp: *const bpf_program, h: *const pcap_pkthdr, pkt: *const c_uchar) -> Call {
+    Call { program: fp.cast(), header: h.cast(), packet: pkt }
+}
+
+/// Runs a program wherever the thread's table is, and whether or not it has been compiled.
+///
+/// # Safety
+/// As for [`pcap_offline_filter`]; program, header and packet are not NULL.
+#[inline(never)]
+unsafe extern "C" fn filter_far(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+) -> c_int {
+    // Without a guard, which costs as much as a short filter: this does not panic.
+    // SAFETY: as many instructions and bytes as program and header say, says the caller.
+    unsafe {
+        match bpf::run_known(call(fp, h, pkt)) {
             Run::Done(verdict) => verdict as c_int,
             Run::Interpret => interpret_sized(fp, h, pkt),
             Run::Sample => interpret_sampled(fp, h, pkt),
-            Run::Ask => filter_anything(fp, h, pkt),
+        }
+    }
+}
+
+/// Runs a program that is not in front of the thread's table, which is near.
+///
+/// # Safety
+/// As for [`filter_far`]; `insns` is the program's, `offset` what `oxpcap_filter_offset` says.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+#[inline(never)]
+unsafe extern "C" fn filter_behind_front(
+    fp: *const bpf_program,
+    h: *const pcap_pkthdr,
+    pkt: *const c_uchar,
+    insns: *const Insn,
+    offset: isize,
+) -> c_int {
+    // SAFETY: as in `filter_far`.
+    unsafe {
+        match bpf::front::run_behind_front(call(fp, h, pkt), insns, offset) {
+            Run::Done(verdict) => verdict as c_int,
+            Run::Interpret => interpret_sized(fp, h, pkt),
+            Run::Sample => interpret_sampled(fp, h, pkt),
         }
     }
 }
@@ -133,8 +228,7 @@ unsafe extern "C" fn interpret_sampled(
     unsafe { interpret_sized(fp, h, pkt) }
 }
 
-/// Runs what may be NULL, or does not say how long it is, which is run as `bpf_filter` takes it; and
-/// all programs where the thread's table is not quickly found.
+/// Runs what may be NULL, or does not say how long it is, which is run as `bpf_filter` takes it.
 ///
 /// # Safety
 /// As for [`pcap_offline_filter`].
@@ -166,7 +260,7 @@ unsafe extern "C" fn filter_anything(
     match bpf::run_anywhere(insns, packet, wirelen) {
         Run::Done(verdict) => return verdict as c_int,
         Run::Sample => guard_or((), || bpf::sample(insns)),
-        Run::Interpret | Run::Ask => (),
+        Run::Interpret => (),
     }
     interpret_from(insns, packet, wirelen, &Aux::NONE) as c_int
 }

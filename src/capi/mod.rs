@@ -14,6 +14,7 @@ mod filter;
 mod handle;
 mod init;
 mod inquire;
+mod kept;
 mod memory;
 mod names;
 mod open;

@@ -1,10 +1,10 @@
 //! Names as filters look them up: `pcap/namedb.h`.
 
 use super::boundary::{c_bytes, guard_or};
+use super::kept::{Kept, kept};
 use super::memory::copy_slice;
 use crate::ethertype::{self, EPROTO_DB_LEN, ETHERTYPES};
 use crate::sys::netdb::{self, AddrInfo, Transport};
-use std::cell::RefCell;
 use std::ffi::{CStr, c_char, c_int, c_uchar, c_uint, c_ushort};
 use std::net::IpAddr;
 use std::ptr;
@@ -73,13 +73,9 @@ pub unsafe extern "C" fn pcap_nametoaddrinfo(name: *const c_char) -> *mut libc::
 
 /// What [`pcap_nametoaddr`] returned last: addresses, and a list of pointers to them.
 #[derive(Default)]
-struct HostAddresses {
+pub(super) struct HostAddresses {
     addresses: Vec<c_uint>,
     list: Vec<*mut c_uint>,
-}
-
-thread_local! {
-    static HOST: RefCell<HostAddresses> = RefCell::default();
 }
 
 /// `pcap_nametoaddr`: IPv4 addresses of a host in host byte order, a list that ends in NULL and
@@ -105,7 +101,7 @@ fn keep_addresses(addresses: &[c_uint]) -> *mut *mut c_uint {
     if addresses.is_empty() {
         return ptr::null_mut();
     }
-    HOST.with_borrow_mut(|host| {
+    kept(|Kept { host, .. }| {
         host.addresses = addresses.to_vec();
         host.list = host.addresses.iter_mut().map(ptr::from_mut).collect();
         host.list.push(ptr::null_mut());
@@ -232,12 +228,6 @@ pub struct pcap_etherent {
 
 const _: () = assert!(size_of::<pcap_etherent>() == 128);
 
-thread_local! {
-    /// What `pcap_next_etherent` returned last.
-    static ETHERENT: RefCell<pcap_etherent> =
-        const { RefCell::new(pcap_etherent { addr: [0; 6], name: [0; 122] }) };
-}
-
 /// `pcap_next_etherent`: the next entry of an open file like /etc/ethers, until the thread asks for
 /// another one; NULL at the end.
 ///
@@ -252,7 +242,7 @@ pub unsafe extern "C" fn pcap_next_etherent(fp: *mut libc::FILE) -> *mut pcap_et
         // SAFETY: an open stream, says the caller. EOF is negative, so not a byte.
         let next_byte = || u8::try_from(unsafe { libc::fgetc(fp) }).ok();
         let Some(found) = netdb::next_etherent(next_byte) else { return ptr::null_mut() };
-        ETHERENT.with_borrow_mut(|entry| {
+        kept(|Kept { etherent: entry, .. }| {
             entry.addr = found.address;
             entry.name = [0; 122];
             for (to, &from) in entry.name[..121].iter_mut().zip(&found.name) {

@@ -1,10 +1,10 @@
 //! Texts: pcap_geterr(3PCAP), pcap_statustostr(3PCAP), pcap_strerror(3PCAP),
 //! pcap_lib_version(3PCAP).
 
-use super::boundary::{ErrorBuffer, c_bytes, guard_or};
+use super::boundary::{c_bytes, guard_or};
 use super::handle::pcap_t;
+use super::kept::kept;
 use crate::sys::os_error::OsError;
-use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int};
 
 unsafe extern "C" {
@@ -54,20 +54,11 @@ const fn known_status(status: c_int) -> Option<&'static CStr> {
     })
 }
 
-/// A text that lives as long as its thread, or until the thread asks for the next one.
-struct ThreadText(UnsafeCell<ErrorBuffer>);
-
-thread_local! {
-    static TEXT: ThreadText = const { ThreadText(UnsafeCell::new(ErrorBuffer::EMPTY)) };
-}
-
-/// Keeps a text for C. (libpcap has one static buffer for all threads.)
+/// Keeps a text for C until the thread has another one kept, or ends.
 pub(super) fn keep_text(text: &[u8]) -> *const c_char {
-    TEXT.with(|cell| {
-        // SAFETY: this thread's alone, and no reference to it outlives this function.
-        let buffer = unsafe { &mut *cell.0.get() };
-        buffer.set(text);
-        buffer.as_mut_ptr().cast_const()
+    kept(|kept| {
+        kept.text.set(text);
+        kept.text.as_mut_ptr().cast_const()
     })
 }
 

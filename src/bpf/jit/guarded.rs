@@ -1,30 +1,85 @@
 //! Code for programs that come anew with every packet and may have changed meanwhile.
 
 use super::code_buffer::CodeBuffer;
-use super::thread_table::{EMPTY, RUNNING, RUNS_A_SAMPLE, Slot, Table, far_table, near_table};
-use super::{Form, generate};
+use super::thread_table::{
+    EMPTY, Others, RUNNING, RUNS_A_SAMPLE, Slot, Table, far_table, thread_pointer,
+};
+use super::{ENTRY_OFFSET, Form, generate};
 use crate::bpf::{Aux, Insn, interpret};
 use std::cell::{Cell, RefCell};
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{Ordering, compiler_fence};
+
+/// `struct bpf_program`: a program as its owner says where it is.
+#[repr(C)]
+pub struct OwnedProgram {
+    /// Number of instructions.
+    pub len: u32,
+    /// The instructions, or NULL.
+    pub insns: *const Insn,
+}
+
+/// `struct pcap_pkthdr`.
+#[repr(C)]
+pub struct OwnedHeader {
+    time: libc::timeval,
+    /// Bytes present.
+    pub present: u32,
+    /// Bytes on the wire.
+    pub wirelen: u32,
+}
+
+impl OwnedHeader {
+    fn new(packet: &[u8], wirelen: u32) -> Option<Self> {
+        let time = libc::timeval { tv_sec: 0, tv_usec: 0 };
+        Some(Self { time, present: u32::try_from(packet.len()).ok()?, wirelen })
+    }
+}
+
+/// What a run is about. It is valid if the program has as many instructions as it says and the packet
+/// has the bytes that are present.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// The program.
+    pub program: *const OwnedProgram,
+    /// The packet's header.
+    pub header: *const OwnedHeader,
+    /// The packet.
+    pub packet: *const u8,
+}
 
 /// A program as native code that runs only as long as the program stays what it was.
 ///
-/// It compares the program's length and the instructions that it executes with the caller's: just
-/// those on the path that it takes, so that long programs cost no more than what they execute. The
-/// outcome counts at the end of the path; up to there only the packet and the caller's program were
-/// read, within bounds. When they differ, [`run_changed`] runs the caller's program. So it gives the
-/// right verdict whatever program it is called for.
+/// It compares the program's length and what it executes with the caller's: of long programs just
+/// what is on the path that it takes, so that they cost no more than what they execute. Up to the
+/// outcome only the packet and the caller's program were read, within bounds. When they differ,
+/// [`run_changed`] runs the caller's program. So it gives the right verdict whatever program it is
+/// called for.
 #[derive(Debug)]
 struct GuardedCode {
     buffer: CodeBuffer,
     len: usize,
 }
 
-/// Generated code. The arguments are the packet, bytes present (below 2^32), where the bytes on the wire
-/// are said, the program as it is now, its length, and the slot of the table that leads there. It
-/// ends by making the program the slot's again, which is [`RUNNING`] meanwhile.
-pub(super) type Entry =
-    unsafe extern "C" fn(*const u8, usize, *const u32, *const Insn, u32, *const Slot) -> u32;
+/// Generated code. The arguments are those of `pcap_offline_filter`, the program's instructions as they
+/// are now, and the [`Slot::place`] of the slot that leads there. It ends by making the program the
+/// slot's again, which is [`RUNNING`] meanwhile.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Entry = unsafe extern "sysv64" fn(
+    *const OwnedProgram,
+    *const OwnedHeader,
+    *const u8,
+    *const Insn,
+    usize,
+) -> u32;
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) type Entry = unsafe extern "C" fn(
+    *const OwnedProgram,
+    *const OwnedHeader,
+    *const u8,
+    *const Insn,
+    usize,
+) -> u32;
 
 impl GuardedCode {
     fn compile(insns: &[Insn]) -> Option<Self> {
@@ -33,13 +88,13 @@ impl GuardedCode {
 
     fn entry(&self) -> Entry {
         // SAFETY: the buffer holds a function of this type, made by `assemble`.
-        unsafe { std::mem::transmute::<*const u8, Entry>(self.buffer.start()) }
+        unsafe { std::mem::transmute::<*const u8, Entry>(self.buffer.start().add(ENTRY_OFFSET)) }
     }
 }
 
 thread_local! {
-    /// The code that the thread's table refers to, slot by slot.
-    static CODE: RefCell<Owned> = const { RefCell::new(Owned([const { [const { None }; 2] }; Table::PAIRS])) };
+    /// The code that the thread's table refers to, and the part of the table that is not small.
+    static OWNED: RefCell<Option<Box<Owned>>> = const { RefCell::new(None) };
 
     /// Programs that are interpreted, as far as [`Run::Sample`] came across them.
     static CANDIDATES: [Cell<Candidate>; CANDIDATE_COUNT] =
@@ -51,18 +106,35 @@ const CANDIDATE_COUNT: usize = 8;
 #[derive(Clone, Copy)]
 struct Candidate {
     address: usize,
-    len: usize,
+    len: u32,
     /// Below 0 where compiling has failed.
     samples: i32,
 }
 
-struct Owned([Pair; Table::PAIRS]);
-
 type Pair = [Option<GuardedCode>; 2];
+
+struct Owned {
+    others: NonNull<Others>,
+    /// The code of the front, and of the others.
+    front: Option<GuardedCode>,
+    code: [Pair; Others::PAIRS],
+}
+
+impl Owned {
+    fn new() -> Self {
+        let others = NonNull::from(Box::leak(Box::new(Others::empty())));
+        Self { others, front: None, code: [const { [const { None }; 2] }; Others::PAIRS] }
+    }
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        far_table().pairs.iter().flatten().for_each(|slot| slot.key.set(EMPTY));
+        let table = far_table();
+        table.slots().for_each(|slot| slot.key.set(EMPTY));
+        table.others.set(ptr::null());
+        compiler_fence(Ordering::SeqCst);
+        // SAFETY: `new` has made it, and nothing refers to it any more.
+        drop(unsafe { Box::from_raw(self.others.as_ptr()) });
     }
 }
 
@@ -75,90 +147,79 @@ pub enum Run {
     Interpret,
     /// The same, and to [`sample`](crate::bpf::sample) it.
     Sample,
-    /// The thread's table is not quickly found; [`run_cached`](crate::bpf::run_cached) finds it.
-    Ask,
 }
 
 /// Runs a program that this thread has compiled; counts it where it has not been compiled.
 ///
 /// # Safety
-/// `insns` is NULL or has `len` instructions, `packet` has `present` bytes, `wirelen` says how many
-/// there were on the wire.
+/// `call` is valid.
 #[inline(always)]
-pub unsafe fn run_known(
-    insns: *const Insn,
-    len: impl FnOnce() -> u32,
-    packet: *const u8,
-    present: impl FnOnce() -> u32,
-    wirelen: *const u32,
-) -> Run {
-    let Some(table) = near_table() else { return Run::Ask };
-    let [first, second] = &table.pairs[Table::pair(insns.addr())];
+pub unsafe fn run_known(call: Call) -> Run {
+    let table = far_table();
     // SAFETY: as the caller vouches, and the program has the slot.
     unsafe {
-        if first.key.get() == insns.addr() {
-            Run::Done(run_slot(packet, present() as usize, wirelen, insns, len(), first))
-        } else if second.key.get() == insns.addr() {
-            Run::Done(run_second(packet, present() as usize, wirelen, insns, len(), second))
-        } else {
-            count_interpreted(table)
+        let insns = (*call.program).insns;
+        if table.front.key.get() == insns.addr() {
+            return Run::Done(run_slot(call, insns, &table.front));
         }
+        run_other(call, insns, table)
     }
 }
 
-/// As [`run_known`], wherever the table and the program in it are.
-pub(in crate::bpf) fn run_slices(insns: &[Insn], packet: &[u8], wirelen: u32) -> Run {
-    let (len, present) = (u32::try_from(insns.len()), u32::try_from(packet.len()));
-    let (Ok(len @ 1..), Ok(present)) = (len, present) else { return Run::Interpret };
-    let table = far_table();
-    let mut pair = table.pairs[Table::pair(insns.as_ptr().addr())].iter();
-    match pair.find(|slot| slot.key.get() == insns.as_ptr().addr()) {
-        // SAFETY: slices, and the program has this slot.
-        Some(slot) => Run::Done(unsafe {
-            run_slot(packet.as_ptr(), present as usize, &wirelen, insns.as_ptr(), len, slot)
-        }),
+/// The same where it is known that the program is not in front, and how far from the thread pointer the
+/// table is.
+///
+/// # Safety
+/// `call` is valid, `insns` is its program's, `offset` what `oxpcap_filter_offset` says.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+#[inline(always)]
+pub unsafe fn run_behind_front(call: Call, insns: *const Insn, offset: isize) -> Run {
+    // SAFETY: as the caller vouches.
+    unsafe { run_other(call, insns, super::thread_table::table_at(offset)) }
+}
+
+/// The same for a program that is not in front.
+///
+/// # Safety
+/// `call` is valid; `insns` is its program's, and the table the thread's.
+#[inline(always)]
+unsafe fn run_other(call: Call, insns: *const Insn, table: &'static Table) -> Run {
+    let slots = table.pair(insns.addr()).map_or(&[] as &[Slot], |pair| pair);
+    match slots.iter().find(|slot| slot.key.get() == insns.addr()) {
+        // SAFETY: as the caller vouches, and the program has the slot.
+        Some(slot) => Run::Done(unsafe { run_slot(call, insns, slot) }),
         None => count_interpreted(table),
     }
 }
 
+/// [`run_known`] of slices.
+pub(in crate::bpf) fn run_slices(insns: &[Insn], packet: &[u8], wirelen: u32) -> Run {
+    let (Ok(len @ 1..), Some(header)) =
+        (u32::try_from(insns.len()), OwnedHeader::new(packet, wirelen))
+    else {
+        return Run::Interpret;
+    };
+    let program = OwnedProgram { len, insns: insns.as_ptr() };
+    // SAFETY: slices.
+    unsafe { run_known(Call { program: &program, header: &header, packet: packet.as_ptr() }) }
+}
+
 /// # Safety
-/// The program has this slot; otherwise as for [`run_known`].
+/// The program has this slot; otherwise as for [`run_other`].
 #[inline(always)]
-unsafe fn run_slot(
-    packet: *const u8,
-    present: usize,
-    wirelen: *const u32,
-    insns: *const Insn,
-    len: u32,
-    slot: &Slot,
-) -> u32 {
+unsafe fn run_slot(call: Call, insns: *const Insn, slot: &Slot) -> u32 {
     // Generated code makes the program the slot's again, so that calling it can be the last thing that
     // the caller does.
     slot.key.set(RUNNING);
     compiler_fence(Ordering::SeqCst);
     // SAFETY: a slot that has had a key has an entry. If a signal handler has put another program's
     // code there meanwhile, that notices. Generated code was made by `assemble`, and is not freed while
-    // the slot is `RUNNING`; it is leaf code that reads `present` bytes of the packet and `len`
-    // instructions, and writes to its red zone and to the slot's key only.
+    // the slot is `RUNNING`; it is leaf code that reads the bytes of the packet that are present and the
+    // instructions that the program has, and writes to its red zone and to the slot's key only.
     unsafe {
         let entry = slot.entry.get().unwrap_unchecked();
-        entry(packet, present, wirelen, insns, len, slot)
+        entry(call.program, call.header, call.packet, insns, slot.place())
     }
-}
-
-/// [`run_slot`], out of the way of programs in the first slot.
-#[cold]
-#[inline(never)]
-unsafe extern "C" fn run_second(
-    packet: *const u8,
-    present: usize,
-    wirelen: *const u32,
-    insns: *const Insn,
-    len: u32,
-    slot: &Slot,
-) -> u32 {
-    // SAFETY: as the caller vouches.
-    unsafe { run_slot(packet, present, wirelen, insns, len, slot) }
 }
 
 /// Which programs run often is found by looking at a few runs.
@@ -170,21 +231,21 @@ fn count_interpreted(table: &Table) -> Run {
 }
 
 /// Where generated code goes when the program has changed: a tail call with its own arguments.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-pub(super) unsafe extern "C" fn run_changed(
+#[cfg(target_arch = "x86_64")]
+pub(super) unsafe extern "sysv64" fn run_changed(
+    program: *const OwnedProgram,
+    header: *const OwnedHeader,
     packet: *const u8,
-    present: usize,
-    wirelen: *const u32,
     insns: *const Insn,
-    len: u32,
-    slot: *const Slot,
+    place: usize,
 ) -> u32 {
+    let slot = place.wrapping_add(thread_pointer());
     // SAFETY: what `run_slot` was promised, and passed on unchanged.
     let (insns, packet, wirelen) = unsafe {
         compiler_fence(Ordering::SeqCst);
-        (*slot).key.set(EMPTY);
-        let insns = std::slice::from_raw_parts(insns, len as usize);
-        (insns, std::slice::from_raw_parts(packet, present), *wirelen)
+        (*ptr::with_exposed_provenance::<Slot>(slot)).key.set(EMPTY);
+        let packet = std::slice::from_raw_parts(packet, (*header).present as usize);
+        (std::slice::from_raw_parts(insns, (*program).len as usize), packet, (*header).wirelen)
     };
     interpret(insns, packet, wirelen, &Aux::NONE)
 }
@@ -195,14 +256,20 @@ pub(in crate::bpf) fn is_native(insns: &[Insn]) -> bool {
     let holds = |(slot, code): (&Slot, &Option<GuardedCode>)| {
         slot.key.get() == address && code.as_ref().is_some_and(|code| code.len == insns.len())
     };
-    CODE.with_borrow(|code| table.pairs.iter().flatten().zip(code.0.iter().flatten()).any(holds))
+    OWNED.with_borrow(|owned| {
+        owned.as_ref().is_some_and(|owned| {
+            let code = std::iter::once(&owned.front).chain(owned.code.iter().flatten());
+            table.slots().zip(code).any(holds)
+        })
+    })
 }
 
 /// Counts a run that was interpreted, of those that are counted; about how many runs of this program
 /// there have been.
 pub(in crate::bpf) fn count(insns: &[Insn]) -> u64 {
     CANDIDATES.with(|candidates| {
-        let (address, len) = (insns.as_ptr().addr(), insns.len());
+        let address = insns.as_ptr().addr();
+        let len = u32::try_from(insns.len()).unwrap_or(u32::MAX);
         let is_it =
             |slot: &&Cell<Candidate>| slot.get().address == address && slot.get().len == len;
         let known = candidates.iter().find(is_it);
@@ -239,35 +306,53 @@ pub(in crate::bpf) fn compile(insns: &[Insn], is_valid: bool) {
     }
 }
 
-/// Gives a program the first slot to look in; what was there moves to the second. Does nothing where
-/// code of these slots runs, nor while the table is being changed or the thread ends.
+/// Gives a program the front; what was there moves to the first slot of its pair, and what was in that
+/// to the second. Does nothing where code of these slots runs, nor while the table is being changed
+/// or the thread ends.
+fn install(insns: &[Insn], compiled: GuardedCode) {
+    let _ = OWNED.try_with(|owned| {
+        if let Ok(mut owned) = owned.try_borrow_mut() {
+            let owned = owned.get_or_insert_with(|| Box::new(Owned::new()));
+            let table = far_table();
+            table.others.set(owned.others.as_ptr());
+            if make_room(table, owned, insns.as_ptr().addr()) {
+                owned.front = None;
+                let compiled = owned.front.insert(compiled);
+                table.front.put(Some(compiled.entry()), insns.as_ptr().addr());
+            }
+        }
+    });
+}
+
+/// Empties the front for a program, unless code runs that would have to move.
 ///
 /// Whatever a signal handler finds that comes in between is in order: a slot's code is only freed
 /// when the slot is empty.
-fn install(insns: &[Insn], compiled: GuardedCode) {
-    let address = insns.as_ptr().addr();
-    let put = |[first, second]: &[Slot; 2], code: &mut Pair| {
-        if [first, second].into_iter().any(|slot| slot.key.get() == RUNNING) {
-            return;
+fn make_room(table: &Table, owned: &mut Owned, address: usize) -> bool {
+    let leaving = table.front.key.get();
+    if table.front.is_running() {
+        return false;
+    }
+    if leaving != EMPTY && leaving != address {
+        let Some(pair @ [first, second]) = table.pair(leaving) else { return false };
+        if pair.iter().any(Slot::is_running) {
+            return false;
         }
-        let moves = ![EMPTY, address].contains(&first.key.get());
-        if moves || second.key.get() == address {
+        let code = &mut owned.code[Others::pair(leaving)];
+        if first.key.get() != EMPTY {
             second.key.set(EMPTY);
-        }
-        if moves {
+            compiler_fence(Ordering::SeqCst);
             let moved = first.key.replace(EMPTY);
             code.swap(0, 1);
             second.put(first.entry.get(), moved);
         }
-        first.key.set(EMPTY);
         compiler_fence(Ordering::SeqCst);
-        first.put(Some(compiled.entry()), address);
-        code[0] = Some(compiled);
-    };
-    let _ = CODE.try_with(|code| {
-        if let Ok(mut code) = code.try_borrow_mut() {
-            let pair = Table::pair(address);
-            put(&far_table().pairs[pair], &mut code.0[pair]);
-        }
-    });
+        code[0] = owned.front.take();
+        first.put(table.front.entry.get(), leaving);
+    }
+    table.front.key.set(EMPTY);
+    // Code of the same program that it had before.
+    table.slots().filter(|slot| slot.key.get() == address).for_each(|slot| slot.key.set(EMPTY));
+    compiler_fence(Ordering::SeqCst);
+    true
 }

@@ -15,8 +15,15 @@ mod thread_table;
 mod x86_64;
 
 pub(super) use burst::BurstCode;
-pub use guarded::{Run, run_known};
+pub use guarded::{Call, OwnedHeader, OwnedProgram, Run, run_known};
 pub(super) use guarded::{compile, count, is_native, run_slices};
+
+/// What a caller must know that looks into the front of the thread's table itself.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+pub mod front {
+    pub use super::guarded::run_behind_front;
+    pub use super::thread_table::{ENTRY, KEY};
+}
 
 use super::analysis::Analysis;
 use super::{Aux, Insn};
@@ -67,12 +74,15 @@ enum Form {
 }
 
 fn generate(insns: &[Insn], form: Form) -> Option<CodeBuffer> {
-    if !enabled() {
+    if setting() == Setting::Off {
         return None;
     }
     let bytes = assemble(insns, &Analysis::new(insns), form)?;
     CodeBuffer::new(&bytes).ok()
 }
+
+/// How far from the start of [`Form::Guarded`] its entry is.
+const ENTRY_OFFSET: usize = 32;
 
 #[cfg(target_arch = "x86_64")]
 fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
@@ -84,8 +94,24 @@ fn assemble(_: &[Insn], _: &Analysis, _: Form) -> Option<Vec<u8>> {
     None
 }
 
-/// Whether code may be generated: `PCAPX_JIT=off` in the environment, looked at once, forbids it.
-fn enabled() -> bool {
-    static ENABLED: OnceLock<bool> = OnceLock::new();
-    *ENABLED.get_or_init(|| std::env::var_os("PCAPX_JIT").is_none_or(|value| value != "off"))
+/// What `PCAPX_JIT` in the environment says of generated code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    /// For this processor.
+    On,
+    /// `plain`: without what only some processors of the architecture have.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    Plain,
+    /// `off`: none.
+    Off,
+}
+
+/// It is looked at once.
+fn setting() -> Setting {
+    static SETTING: OnceLock<Setting> = OnceLock::new();
+    *SETTING.get_or_init(|| match std::env::var_os("PCAPX_JIT") {
+        Some(value) if value == "off" => Setting::Off,
+        Some(value) if value == "plain" => Setting::Plain,
+        _ => Setting::On,
+    })
 }

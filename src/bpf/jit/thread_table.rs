@@ -2,6 +2,7 @@
 
 use super::guarded::Entry;
 use std::cell::Cell;
+use std::mem::offset_of;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Interpreted runs, of whatever programs, of which one is looked at.
@@ -10,41 +11,88 @@ pub(super) const RUNS_A_SAMPLE: u32 = 1 << u8::BITS;
 /// In place of a program's address, in a slot without one. Not 0, which would be found for NULL.
 pub(super) const EMPTY: usize = 1;
 
-/// In a slot whose code runs. A signal handler that comes in between leaves such a slot as it is: it
-/// could free the code that is running.
-pub(super) const RUNNING: usize = 2;
+/// In a slot whose code runs, as is any negative number. A signal handler that comes in between leaves
+/// such a slot as it is: it could free the code that is running.
+pub(super) const RUNNING: usize = usize::MAX;
+
+/// Where in a thread's table the front's key and entry are.
+pub const KEY: usize = offset_of!(Table, front) + offset_of!(Slot, key);
+pub const ENTRY: usize = offset_of!(Table, front) + offset_of!(Slot, entry);
 
 /// What a thread knows of the programs that it has compiled.
 ///
 /// It refers to code without owning it, and needs no destructor, so that looking something up is
-/// cheap and always possible.
+/// cheap and always possible. It is small, so that a library which `dlopen` loads gets it at a fixed
+/// distance from the thread pointer: glibc has 512 bytes for that.
 #[repr(C)]
 pub(super) struct Table {
-    /// A program may be in either slot of one pair; the first is looked at first.
-    pub pairs: [[Slot; 2]; Table::PAIRS],
+    /// The program that was compiled last.
+    pub front: Slot,
+    /// Those compiled before; NULL while there are none.
+    pub others: Cell<*const Others>,
     /// Interpreted runs, modulo [`RUNS_A_SAMPLE`].
     pub interpreted: Cell<u8>,
 }
 
+/// Programs that are not in front. Each may be in either slot of one pair.
+pub(super) struct Others([[Slot; 2]; Others::PAIRS]);
+
 #[repr(C)]
 pub(super) struct Slot {
-    /// Where the program is; or [`EMPTY`], or [`RUNNING`].
+    /// Where the program is; or [`EMPTY`], or something like [`RUNNING`].
     pub key: Cell<usize>,
     /// Set where `key` was, and not cleared with it.
     pub entry: Cell<Option<Entry>>,
 }
 
 impl Slot {
+    const fn empty() -> Self {
+        Self { key: Cell::new(EMPTY), entry: Cell::new(None) }
+    }
+
     /// Fills an empty slot.
     pub fn put(&self, entry: Option<Entry>, key: usize) {
         self.entry.set(entry);
         compiler_fence(Ordering::SeqCst);
         self.key.set(key);
     }
+
+    /// Whether its code runs.
+    pub fn is_running(&self) -> bool {
+        self.key.get().cast_signed() < 0
+    }
+
+    /// Where generated code finds it: from the thread pointer, where there is one.
+    #[inline(always)]
+    pub fn place(&self) -> usize {
+        std::ptr::from_ref(self).addr().wrapping_sub(thread_pointer())
+    }
 }
 
 impl Table {
+    /// The slots in which a program may be beside the front.
+    #[inline(always)]
+    pub fn pair(&self, address: usize) -> Option<&[Slot; 2]> {
+        // SAFETY: NULL, or what lives until the thread ends and has emptied the table.
+        let others = unsafe { self.others.get().as_ref()? };
+        Some(&others.0[Others::pair(address)])
+    }
+
+    /// All slots.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        // SAFETY: as above.
+        let others = unsafe { self.others.get().as_ref() };
+        let others = others.into_iter().flat_map(|others| others.0.iter().flatten());
+        std::iter::once(&self.front).chain(others)
+    }
+}
+
+impl Others {
     pub const PAIRS: usize = 8;
+
+    pub const fn empty() -> Self {
+        Self([const { [const { Slot::empty() }; 2] }; Self::PAIRS])
+    }
 
     /// The index of the pair in which a program may be. What a pair takes is what consecutive ones
     /// differ by, so that finding it is one operation.
@@ -55,7 +103,9 @@ impl Table {
     }
 }
 
-pub(super) use imp::{far_table, near_table};
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+pub(super) use imp::table_at;
+pub(super) use imp::{far_table, thread_pointer};
 
 /// Thread-local memory as the linker and the C library lay it out.
 ///
@@ -70,26 +120,23 @@ mod imp {
 
     std::arch::global_asm!(
         ".pushsection .tdata.oxpcap_filter_table, \"awT\", @progbits",
-        ".balign 64",
+        ".balign 32",
         ".globl oxpcap_filter_table",
         ".hidden oxpcap_filter_table",
         ".type oxpcap_filter_table, @object",
         ".size oxpcap_filter_table, {size}",
         "oxpcap_filter_table:",
-        ".rept {slots}",
         ".quad {empty}, 0",
-        ".endr",
-        ".zero {size} - 16 * {slots}",
+        ".zero {size} - 16",
         ".popsection",
         size = const size_of::<Table>(),
-        slots = const 2 * Table::PAIRS,
         empty = const super::EMPTY,
         options(att_syntax),
     );
 
     // From the thread pointer to the table, which is always negative; 0 while nobody has asked, VARIES
     // where it is not the same for all threads. A `static` of ours would be reached by way of the global
-    // offset table.
+    // offset table. `pcap_offline_filter` reads it, too.
     std::arch::global_asm!(
         ".pushsection .bss.oxpcap_filter_offset, \"aw\", @nobits",
         ".balign 8",
@@ -131,35 +178,46 @@ mod imp {
         }
     }
 
-    /// This thread's table, if it is where the thread pointer says.
+    /// What `fs` is relative to.
     #[inline(always)]
-    pub fn near_table() -> Option<&'static Table> {
-        let offset = self::offset();
-        if offset >= 0 {
-            return None;
-        }
-        let table: *const Table;
-        // SAFETY: the thread pointer points to itself; the sum is what `find` has seen. The table
-        // lives as long as the thread, and no reference leaves the thread.
+    pub fn thread_pointer() -> usize {
+        let pointer;
+        // SAFETY: the thread pointer points to itself.
         unsafe {
             std::arch::asm!(
-                "addq %fs:0, {table}",
-                table = inout(reg) offset => table,
-                options(att_syntax, nostack, pure, readonly),
+                "movq %fs:0, {pointer}",
+                pointer = out(reg) pointer,
+                options(att_syntax, nostack, pure, readonly, preserves_flags),
             );
-            Some(&*table)
         }
+        pointer
+    }
+
+    /// This thread's table at a distance from the thread pointer.
+    ///
+    /// # Safety
+    /// `oxpcap_filter_offset` says so.
+    #[inline(always)]
+    pub unsafe fn table_at(offset: isize) -> &'static Table {
+        let table = thread_pointer().wrapping_add_signed(offset);
+        // SAFETY: the sum is what `ask` has seen. The table lives as long as the thread, and no reference
+        // leaves the thread.
+        unsafe { &*std::ptr::with_exposed_provenance(table) }
     }
 
     /// This thread's table, wherever it is.
+    #[inline]
     pub fn far_table() -> &'static Table {
-        near_table().unwrap_or_else(find)
+        match offset() {
+            // SAFETY: as it says.
+            offset if offset < 0 => unsafe { table_at(offset) },
+            offset => ask(offset == 0),
+        }
     }
 
     /// Asks the TLS descriptor; finds out whether that is necessary.
-    #[cold]
-    #[inline(never)]
-    fn find() -> &'static Table {
+    #[inline]
+    fn ask(is_first: bool) -> &'static Table {
         let (descriptor, offset, table): (*const usize, isize, *const Table);
         // SAFETY: the address of the thread's copy of what is defined above. The call keeps all general
         // registers but rax; vector registers that some C libraries forget in their slow path are
@@ -181,15 +239,24 @@ mod imp {
                 options(att_syntax),
             );
         }
-        if self::offset() == 0 {
-            let is_in_code = descriptor.addr() == offset as usize;
-            // SAFETY: the descriptor's address, unless the linker has put the offset in its place.
-            let is_fixed = is_in_code || unsafe { gives_a_constant(descriptor, offset) };
-            let known = if is_fixed && offset < 0 { offset } else { VARIES };
-            set_offset(known);
+        if is_first {
+            // SAFETY: of the descriptor.
+            unsafe { learn(descriptor, offset) };
         }
         // SAFETY: as above.
         unsafe { &*table }
+    }
+
+    /// Keeps what the descriptor says, if it says that to all threads.
+    ///
+    /// # Safety
+    /// A TLS descriptor and what it gives, or the address of the code that a linker has put in its place.
+    #[cold]
+    unsafe fn learn(descriptor: *const usize, offset: isize) {
+        let is_in_code = descriptor.addr() == offset as usize;
+        // SAFETY: the descriptor's address, unless the linker has put the offset in its place.
+        let is_fixed = is_in_code || unsafe { gives_a_constant(descriptor, offset) };
+        set_offset(if is_fixed && offset < 0 { offset } else { VARIES });
     }
 
     /// Whether a TLS descriptor's function is one that returns the descriptor's second word:
@@ -217,17 +284,16 @@ mod imp {
 mod imp {
     use super::{Cell, Slot, Table};
 
-    pub fn near_table() -> Option<&'static Table> {
-        None
+    /// Generated code takes addresses as they are.
+    pub fn thread_pointer() -> usize {
+        0
     }
 
     pub fn far_table() -> &'static Table {
         thread_local! {
             static TABLE: Table = const {
-                let pairs = [const {
-                    [const { Slot { key: Cell::new(super::EMPTY), entry: Cell::new(None) } }; 2]
-                }; Table::PAIRS];
-                Table { pairs, interpreted: Cell::new(0) }
+                let others = Cell::new(std::ptr::null());
+                Table { front: Slot::empty(), others, interpreted: Cell::new(0) }
             };
         }
         // SAFETY: it has no destructor, lives as long as the thread, and no reference leaves the

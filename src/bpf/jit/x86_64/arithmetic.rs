@@ -1,8 +1,10 @@
 //! Arithmetic.
 
 use super::Assembler;
+use super::jumps::Condition;
+use crate::bpf::jit::Form;
 use crate::bpf::op;
-use dynasmrt::{DynasmApi, DynasmLabelApi, dynasm};
+use dynasmrt::{DynasmApi, dynasm};
 
 impl Assembler {
     pub(super) fn arithmetic_k(&mut self, code: u16, k: u32) {
@@ -26,48 +28,63 @@ impl Assembler {
                 dynasm!(ops ; .arch x64 ; and eax, (k - 1) as i32);
             }
             operation => {
-                dynasm!(ops ; .arch x64 ; mov r10d, imm ; xor edx, edx ; div r10d);
-                if operation == op::MOD {
-                    dynasm!(ops ; .arch x64 ; mov eax, edx);
-                }
+                dynasm!(ops ; .arch x64 ; mov r10d, imm);
+                self.divide(operation);
             }
+        }
+    }
+
+    /// Divides by r10d. The quotient or the remainder becomes the accumulator.
+    fn divide(&mut self, operation: u16) {
+        let is_guarded = self.form == Form::Guarded;
+        if is_guarded {
+            dynasm!(self.ops ; .arch x64 ; mov r11, rdx);
+        }
+        dynasm!(self.ops ; .arch x64 ; xor edx, edx ; div r10d);
+        if operation == op::MOD {
+            dynasm!(self.ops ; .arch x64 ; mov eax, edx);
+        }
+        if is_guarded {
+            dynasm!(self.ops ; .arch x64 ; mov rdx, r11);
         }
     }
 
     pub(super) fn arithmetic_x(&mut self, code: u16) {
         let (ops, fail) = (&mut self.ops, self.fail);
         match op::operation(code) {
-            op::ADD => dynasm!(ops ; .arch x64 ; add eax, r8d),
-            op::SUB => dynasm!(ops ; .arch x64 ; sub eax, r8d),
-            op::MUL => dynasm!(ops ; .arch x64 ; imul eax, r8d),
-            op::AND => dynasm!(ops ; .arch x64 ; and eax, r8d),
-            op::OR => dynasm!(ops ; .arch x64 ; or eax, r8d),
-            op::XOR => dynasm!(ops ; .arch x64 ; xor eax, r8d),
-            op::LSH => {
-                dynasm!(ops ; .arch x64 ; mov ecx, r8d ; shl eax, cl);
-                self.clear_unless_x_below_32();
-            }
-            op::RSH => {
-                dynasm!(ops ; .arch x64 ; mov ecx, r8d ; shr eax, cl);
-                self.clear_unless_x_below_32();
-            }
+            op::ADD => dynasm!(ops ; .arch x64 ; add eax, r9d),
+            op::SUB => dynasm!(ops ; .arch x64 ; sub eax, r9d),
+            op::MUL => dynasm!(ops ; .arch x64 ; imul eax, r9d),
+            op::AND => dynasm!(ops ; .arch x64 ; and eax, r9d),
+            op::OR => dynasm!(ops ; .arch x64 ; or eax, r9d),
+            op::XOR => dynasm!(ops ; .arch x64 ; xor eax, r9d),
+            operation @ (op::LSH | op::RSH) => self.shift(operation),
             operation => {
-                dynasm!(ops
-                    ; .arch x64
-                    ; test r8d, r8d
-                    ; jz =>fail
-                    ; xor edx, edx
-                    ; div r8d
-                );
-                if operation == op::MOD {
-                    dynasm!(ops ; .arch x64 ; mov eax, edx);
-                }
+                dynasm!(ops ; .arch x64 ; test r9d, r9d);
+                self.jump_if(Condition::Equal, fail);
+                dynasm!(self.ops ; .arch x64 ; mov r10d, r9d);
+                self.divide(operation);
             }
         }
     }
 
+    fn shift(&mut self, operation: u16) {
+        let is_guarded = self.form == Form::Guarded;
+        if is_guarded {
+            dynasm!(self.ops ; .arch x64 ; mov r11, rcx);
+        }
+        match operation {
+            op::LSH => dynasm!(self.ops ; .arch x64 ; mov ecx, r9d ; shl eax, cl),
+            _ => dynasm!(self.ops ; .arch x64 ; mov ecx, r9d ; shr eax, cl),
+        }
+        if is_guarded {
+            dynasm!(self.ops ; .arch x64 ; mov rcx, r11);
+        }
+        self.clear_unless_x_below_32();
+    }
+
     /// The processor takes shift counts modulo 32.
     fn clear_unless_x_below_32(&mut self) {
-        dynasm!(self.ops ; .arch x64 ; cmp r8d, 32 ; sbb r10d, r10d ; and eax, r10d);
+        dynasm!(self.ops ; .arch x64 ; cmp r9d, 32 ; sbb r10d, r10d ; and eax, r10d);
     }
 }

@@ -5,13 +5,13 @@
 //! | register | holds                                        |
 //! |----------|----------------------------------------------|
 //! | rdi, rsi | packet, bytes present                        |
-//! | eax, r8d | accumulator, index register; zero-extended   |
-//! | r9d      | bytes on the wire, where the program asks    |
+//! | eax, r9d | accumulator, index register; zero-extended   |
+//! | r8d      | bytes on the wire, where the program asks    |
 //! | r11      | ancillary data                               |
 //! | rcx, rdx, r10 | free                                    |
 //!
-//! Where code compares itself with a program (`guard.rs`), rcx or r11 holds that program, r9 its slot,
-//! rdx where the bytes on the wire are said, xmm0 what is as it was.
+//! Where code compares itself with a program (`guard.rs`), arguments stay where they came in: rdi the
+//! program, rsi the packet's header, rdx the packet, rcx the instructions, r8 the slot; r11 is free.
 //!
 //! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
 //! how many are left, in r13 the packet's bit, in r14 the bits of those accepted.
@@ -26,9 +26,9 @@ mod lanes;
 mod loads;
 mod registers;
 
-use super::Form;
 use super::byte_order::{Order, orders};
 use super::lanes::Staged;
+use super::{Form, Setting};
 use crate::bpf::analysis::{A, Analysis, State, X, bytes_needed, targets};
 use crate::bpf::{Insn, LOOP_FUEL, aux, has_backward_jump, op};
 use dynasmrt::x64::X64Relocation;
@@ -45,16 +45,27 @@ const MAX_TWICE: usize = 256;
 /// Makes the code for a strictly valid program; `None` if the assembler failed.
 pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Option<Vec<u8>> {
     let plan = if form == Form::Burst && has_lanes() { Staged::new(insns) } else { None };
-    if let Some(code) = plan.and_then(|plan| Assembler::new(insns, form).lanes(&plan)) {
-        return code.finish(insns, analysis);
+    if let Some(mut code) = plan.and_then(|plan| Assembler::new(insns, form).lanes(&plan)) {
+        code.write(insns, analysis);
+        return code.ops.finalize().ok();
     }
-    Assembler::new(insns, form).finish(insns, analysis)
+    let mut long = Assembler::new(insns, form);
+    long.write(insns, analysis);
+    // Once more, now that it is known how far jumps go.
+    let mut short = Assembler { short: long.short_jumps(), ..Assembler::new(insns, form) };
+    short.write(insns, analysis);
+    short.ops.finalize().or_else(|_| long.ops.finalize()).ok()
+}
+
+/// Whether code is to be such that any x86-64 processor runs it.
+fn is_plain() -> bool {
+    super::setting() == Setting::Plain
 }
 
 /// Whether this processor runs what `lanes` makes.
 fn has_lanes() -> bool {
     use std::arch::is_x86_feature_detected as has;
-    has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt")
+    !is_plain() && has!("avx2") && has!("bmi1") && has!("bmi2") && has!("popcnt")
 }
 
 /// The bytes that all loads at constant offsets need together, if it pays to have code without
@@ -79,6 +90,9 @@ struct Assembler {
     fail: DynamicLabel,
     /// Of [`Form::Guarded`].
     guard: Guard,
+    /// Where each jump ends and where it goes; which are short, as far as that is known.
+    jumps: Vec<(usize, DynamicLabel)>,
+    short: Vec<bool>,
     /// Of the loop over a burst: its head, and where a packet is accepted.
     next_packet: DynamicLabel,
     accept: DynamicLabel,
@@ -97,13 +111,12 @@ impl Assembler {
         Some(self)
     }
 
-    fn finish(mut self, insns: &[Insn], analysis: &Analysis) -> Option<Vec<u8>> {
+    fn write(&mut self, insns: &[Insn], analysis: &Analysis) {
         self.prologue(insns, analysis);
         let usual = usual_length(insns, analysis);
         let short = self.ops.new_dynamic_label();
         if let Some(bytes) = usual {
-            self.keep_together(12);
-            dynasm!(self.ops ; .arch x64 ; cmp esi, bytes as i32 ; jb =>short);
+            self.jump_if_shorter(bytes, short);
         }
         self.body(insns, analysis, usual.unwrap_or(0));
         if usual.is_some() {
@@ -112,7 +125,6 @@ impl Assembler {
             self.body(insns, analysis, 0);
         }
         self.epilogue();
-        self.ops.finalize().ok()
     }
 
     fn new(insns: &[Insn], form: Form) -> Self {
@@ -120,8 +132,9 @@ impl Assembler {
         let [fail, next_packet, accept] = [(); 3].map(|()| ops.new_dynamic_label());
         let guard = Guard::new(&mut ops, insns);
         let orders = orders(insns);
-        let labels = Vec::new();
-        let mut assembler = Self { ops, labels, fail, guard, next_packet, accept, form, orders };
+        let (labels, jumps, short) = (Vec::new(), Vec::new(), Vec::new());
+        let mut assembler =
+            Self { ops, labels, fail, guard, jumps, short, next_packet, accept, form, orders };
         assembler.label_targets(insns);
         assembler
     }
@@ -171,13 +184,13 @@ impl Assembler {
             dynasm!(ops ; .arch x64 ; xor eax, eax);
         }
         if analysis.unset_reads & X != 0 {
-            dynasm!(ops ; .arch x64 ; xor r8d, r8d);
+            dynasm!(ops ; .arch x64 ; xor r9d, r9d);
         }
         let asks = |wanted: fn(&Insn) -> bool| insns.iter().any(wanted);
         if asks(|insn| matches!(insn.code & !0x01, c if c == op::LD | op::LEN)) {
             match self.form {
-                Form::Burst => dynasm!(ops ; .arch x64 ; mov r9d, [rbp]),
-                Form::Single => dynasm!(ops ; .arch x64 ; mov r9d, edx),
+                Form::Burst => dynasm!(ops ; .arch x64 ; mov r8d, [rbp]),
+                Form::Single => dynasm!(ops ; .arch x64 ; mov r8d, edx),
                 Form::Guarded => (),
             }
         }
@@ -261,34 +274,26 @@ impl Assembler {
         match op::class(code) {
             op::LD => match op::mode(code) {
                 op::IMM => self.set_accumulator(k),
-                op::LEN if self.form == Form::Guarded => {
-                    self.find_wirelen();
-                    dynasm!(self.ops ; .arch x64 ; mov eax, [rdx]);
-                }
-                op::LEN => dynasm!(ops ; .arch x64 ; mov eax, r9d),
+                op::LEN => self.load_wirelen(op::LD),
                 op::MEM => dynasm!(ops ; .arch x64 ; mov eax, [rsp + scratch(k)]),
                 op::IND => self.load_indirect(index, insn, state),
                 _ if is_ancillary(insn) => self.load_ancillary(k),
                 _ => self.load_absolute(index, insn, state),
             },
             op::LDX => match op::mode(code) {
-                op::IMM => dynasm!(ops ; .arch x64 ; mov r8d, k as i32),
-                op::LEN if self.form == Form::Guarded => {
-                    self.find_wirelen();
-                    dynasm!(self.ops ; .arch x64 ; mov r8d, [rdx]);
-                }
-                op::LEN => dynasm!(ops ; .arch x64 ; mov r8d, r9d),
-                op::MEM => dynasm!(ops ; .arch x64 ; mov r8d, [rsp + scratch(k)]),
+                op::IMM => dynasm!(ops ; .arch x64 ; mov r9d, k as i32),
+                op::LEN => self.load_wirelen(op::LDX),
+                op::MEM => dynasm!(ops ; .arch x64 ; mov r9d, [rsp + scratch(k)]),
                 _ => self.load_header_length(insn, state),
             },
             op::ST => dynasm!(ops ; .arch x64 ; mov [rsp + scratch(k)], eax),
-            op::STX => dynasm!(ops ; .arch x64 ; mov [rsp + scratch(k)], r8d),
+            op::STX => dynasm!(ops ; .arch x64 ; mov [rsp + scratch(k)], r9d),
             op::ALU if op::src(code) == op::X => self.arithmetic_x(code),
             op::ALU => self.arithmetic_k(code, k),
             op::JMP => self.jump(index, insn),
             op::RET => self.ret(insn),
-            _ if code == op::MISC | op::TAX => dynasm!(ops ; .arch x64 ; mov r8d, eax),
-            _ => dynasm!(ops ; .arch x64 ; mov eax, r8d),
+            _ if code == op::MISC | op::TAX => dynasm!(ops ; .arch x64 ; mov r9d, eax),
+            _ => dynasm!(ops ; .arch x64 ; mov eax, r9d),
         }
     }
 
@@ -308,8 +313,18 @@ impl Assembler {
 }
 
 fn keep_together(ops: &mut VecAssembler<X64Relocation>, len: usize) {
-    const NOPS: [&[u8]; 4] =
-        [&[0x90], &[0x66, 0x90], &[0x0f, 0x1f, 0x40, 0], &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0]];
+    const NOPS: [&[u8]; 10] = [
+        &[0x90],
+        &[0x66, 0x90],
+        &[0x0f, 0x1f, 0],
+        &[0x0f, 0x1f, 0x40, 0],
+        &[0x0f, 0x1f, 0x44, 0, 0],
+        &[0x66, 0x0f, 0x1f, 0x44, 0, 0],
+        &[0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+        &[0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+        &[0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+    ];
     let at = ops.offset().0 % 32;
     let mut left = if at + len > 31 { 32 - at } else { 0 };
     while let Some(nop) = NOPS.iter().rev().find(|nop| nop.len() <= left) {
