@@ -4,12 +4,22 @@
  *   filter_calls compile                 prints the programs of the everyday filters
  *   filter_calls time PROGRAMS           nanoseconds a packet, for each program and mix of packets
  *   filter_calls few PROGRAMS            nanoseconds a packet of a new program that runs 1 to 100,000 times
+ *
+ * Compiled with -DLOADED it has no library of its own and loads the one named LIBRARY in the environment.
  */
+#include <dlfcn.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#ifdef LOADED
+static int (*offline_filter)(const struct bpf_program *, const struct pcap_pkthdr *, const u_char *);
+static u_int (*raw_filter)(const struct bpf_insn *, const u_char *, u_int, u_int);
+#define pcap_offline_filter offline_filter
+#define bpf_filter raw_filter
+#endif
 
 enum { FILTERS = 7, ROUNDS = 15, CALLS = 100000, MAX_PACKETS = 1000 };
 
@@ -140,6 +150,25 @@ static double time_calls(run *run, const struct bpf_program *program, int count)
     return median(samples, ROUNDS);
 }
 
+#ifdef LOADED
+static void print_programs(void)
+{
+    exit(2);
+}
+
+static void load(void)
+{
+    void *library = dlopen(getenv("LIBRARY"), RTLD_NOW);
+    if (library == NULL)
+        exit(3);
+    *(void **)&offline_filter = dlsym(library, "pcap_offline_filter");
+    *(void **)&raw_filter = dlsym(library, "bpf_filter");
+}
+#else
+static void load(void)
+{
+}
+
 static void print_programs(void)
 {
     pcap_t *p = pcap_open_dead(DLT_EN10MB, 262144);
@@ -158,6 +187,7 @@ static void print_programs(void)
     }
     pcap_close(p);
 }
+#endif
 
 static struct bpf_program read_program(FILE *file)
 {
@@ -244,6 +274,7 @@ static void read_filters(void)
 
 int main(int argc, char **argv)
 {
+    load();
     read_filters();
     FILE *file = argc == 3 ? fopen(argv[2], "r") : NULL;
     if (argc == 2 && strcmp(argv[1], "compile") == 0)

@@ -119,6 +119,21 @@ else
     skip "callbacks on a DPDK port: the stage has no plug-in"
 fi
 
+# Loaded by dlopen: as ever it is loaded, and with no room for thread-local memory at a fixed place.
+check "build loaded" gcc "${warnings[@]}" -o "$out/loaded" loaded.c -pthread -ldl
+system_library=$(realpath /usr/lib/*/libpcap.so.0.8)
+timeout 60 "$out/loaded" "$system_library" now > "$out/loaded.want" 2>&1
+for how in now lazy global; do
+    timeout 60 "$out/loaded" "$ours/libpcap.so" $how > "$out/loaded.$how" 2>&1
+    same "loaded $how" "$out/loaded.want" "$out/loaded.$how"
+done
+address=$(nm "$ours/libpcap.so" | awk '$3 == "oxpcap_filter_offset" {print $1}')
+for tunable in 512:near 0:far; do
+    GLIBC_TUNABLES=glibc.rtld.optional_static_tls=${tunable%:*} timeout 60 "$out/loaded" "$ours/libpcap.so" now "$address" \
+        > "$out/loaded.out" 2>&1
+    same "loaded with ${tunable%:*} bytes" <(sed "/^code left/{s/^/table: ${tunable#*:}\n/;:a;n;ba}" "$out/loaded.want") "$out/loaded.out"
+done
+
 check "survives what kills a process on libpcap" "$out/states.stage" "$data" survive
 "$out/ours.stage" "$data" > "$out/ours.out" 2>&1
 same "what is our own" ours.expected "$out/ours.out"

@@ -1,7 +1,12 @@
-/* Threads, each with a handle of its own: reading with a filter, compiling, failing. */
+/*
+ * Threads, each with a handle of its own: reading with a filter, compiling, failing; and what is called while a thread or
+ * the process ends.
+ */
 #include <pcap.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { THREADS = 8, ROUNDS = 40 };
 
@@ -33,11 +38,51 @@ work(void *arg)
 	return NULL;
 }
 
+/* Texts and filters for as long as the thread runs, which is beyond the end of its C++ objects. */
+static pthread_key_t last_words;
+static int wrong;
+
+static void
+speak(void *arg)
+{
+	static struct bpf_insn insns[] = { BPF_STMT(BPF_LD | BPF_LEN, 0), BPF_STMT(BPF_RET | BPF_A, 0) };
+	struct bpf_program program = { 2, insns };
+	struct pcap_pkthdr header = { .caplen = 1, .len = 77 };
+	char want[64];
+
+	snprintf(want, sizeof want, "Unknown error: %ld", (long)arg);
+	for (int i = 0; i < 2; i++)
+		wrong |= strcmp(pcap_statustostr((long)arg), want) != 0;
+	for (int i = 0; i < 30000; i++)
+		wrong |= pcap_offline_filter(&program, &header, (const u_char *)"") != 77;
+}
+
+static void *
+end_late(void *arg)
+{
+	speak(arg);
+	pthread_setspecific(last_words, arg);
+	return NULL;
+}
+
+static const char *kept;
+
+static void
+at_exit(void)
+{
+	printf("%s\n", kept);
+	speak((void *)1000);
+	printf("%s\n", pcap_statustostr(-1000));
+}
+
 int
 main(int argc, char **argv)
 {
 	pthread_t threads[THREADS];
 	long sums[THREADS] = {0};
+
+	atexit(at_exit);
+	pthread_key_create(&last_words, speak);
 
 	path = argc > 1 ? argv[1] : "data/ssh.pcap";
 	for (int i = 0; i < THREADS; i++)
@@ -46,5 +91,12 @@ main(int argc, char **argv)
 		pthread_join(threads[i], NULL);
 	for (int i = 0; i < THREADS; i++)
 		printf("%ld\n", sums[i]);
+	/* One after the other: libpcap has one buffer for all threads. */
+	for (long i = 0; i < THREADS; i++) {
+		pthread_create(&threads[i], NULL, end_late, (void *)(5000 + i));
+		pthread_join(threads[i], NULL);
+	}
+	printf("%d\n", wrong);
+	kept = pcap_statustostr(-999);
 	return 0;
 }
