@@ -204,6 +204,23 @@ fn a_thousand_terms_fit_the_kernel() {
 
 /// No set can stand for such terms; still, a term takes no more instructions in a long list than in a short one.
 #[test]
+fn two_lists_about_one_value_become_one() {
+    let list = |step: u32| {
+        (0..600).map(|i| format!("ip[8:2] = {}", i * step)).collect::<Vec<_>>().join(" or ")
+    };
+    let program = ours(&format!("({}) and ({}) or arp", list(3), list(2)));
+    assert!(program.len() < 620, "{} instructions", program.len());
+    let mut packet = packet_of(0);
+    packet[12..14].copy_from_slice(&[8, 0]);
+    for value in 0..2000_u16 {
+        packet[22..24].copy_from_slice(&value.to_be_bytes());
+        let accepts = interpret(&program, &packet, 60, &Aux::default()) > 0;
+        assert_eq!(accepts, value % 6 == 0 && value < 1200, "{value}");
+    }
+    assert!(ours(&shapes::filter("contradicting lists", 10_000)).len() < 10);
+}
+
+#[test]
 fn hosts_with_ports_grow_linearly() {
     let size = |n| ours(&shapes::filter("hosts, each with a port", n)).len();
     let (few, many) = (size(100), size(3000));

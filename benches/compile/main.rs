@@ -1,9 +1,11 @@
 //! The filter compiler against the system's libpcap.
 //!
 //! `cargo bench --bench compile` prints medians over interleaved rounds. `-- everyday`, `-- stages`,
-//! `-- lists` or `-- scaling` runs one part; `-- scaling hosts nets` only shapes of such names.
+//! `-- lists` or `-- scaling` runs one part; `-- scaling hosts nets` only shapes of such names;
+//! `-- stages hosts 10000 100000` shows how each stage grows from one size to the other.
 
 mod shapes;
+mod stages;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -11,7 +13,7 @@ use std::time::Instant;
 use fuzz::filters;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::Insn;
-use pcap::filter::{NoNames, Options, cfg, compile, emit, lower, optimize, parser};
+use pcap::filter::{NoNames, Options, compile};
 use pcap::linktype::Dlt;
 
 fn main() {
@@ -26,8 +28,13 @@ fn main() {
     if wants("everyday") {
         everyday(&mut reference());
     }
-    if wants("stages") {
-        stages();
+    match &wanted[..] {
+        [part, shape, small, large] if part == "stages" => {
+            let size = |n: &String| n.parse().expect("a number of terms");
+            stages::growth(shape, size(small), size(large));
+        }
+        _ if wants("stages") => stages::everyday(),
+        _ => {}
     }
     if wants("lists") {
         lists(&mut reference());
@@ -41,36 +48,6 @@ fn reference() -> Oracle {
     let mut oracle = Oracle::start();
     println!("\nreference: {}", oracle.version());
     oracle
-}
-
-/// Where the time goes.
-fn stages() {
-    println!("\n## Stages, µs\n");
-    println!("| filter | parse | lower | build | optimize | emit |");
-    println!("|---|---|---|---|---|---|");
-    for text in filters::everyday() {
-        let mut samples: [Vec<f64>; 5] = Default::default();
-        for _ in 0..1001 {
-            let mut mark = Instant::now();
-            let mut lap = |stage: usize| {
-                samples[stage].push(mark.elapsed().as_nanos() as f64 / 1e3);
-                mark = Instant::now();
-            };
-            let ast = parser::parse(text.as_bytes()).expect(text);
-            lap(0);
-            let lowered =
-                lower::lower(&ast, &ethernet(), &NoNames, lower::Lists::Sets).expect(text);
-            lap(1);
-            let mut graph = cfg::build(lowered.tree, lowered.root, 262_144);
-            lap(2);
-            optimize::run(&mut graph, optimize::Loads::DropUnused);
-            lap(3);
-            black_box(emit::emit(&graph).expect(text));
-            lap(4);
-        }
-        let medians = samples.map(|mut list| format!("{:.2}", median(&mut list)));
-        println!("| `{}` | {} |", text.replace('|', "\\|"), medians.join(" | "));
-    }
 }
 
 fn ethernet() -> Options {

@@ -1,6 +1,7 @@
 //! What is known where some tests have been passed, and undone on the way back.
 
-use super::values::{ACC, IDX, Value, Values};
+use super::intern::KeySet;
+use super::values::{ACC, IDX, Value, Values, hash};
 use crate::bpf::op;
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 
@@ -8,7 +9,7 @@ use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 #[derive(Clone, Copy, Default)]
 pub(super) struct Question {
     /// Number of the question: the same question has the same number, and the same answer
-    /// throughout a run of the program. 0 is none.
+    /// throughout a run of the program. 0 where no other block asks it.
     pub number: Value,
     /// The value tested.
     pub value: Value,
@@ -18,7 +19,7 @@ pub(super) struct Question {
     operand: u32,
 }
 
-/// Marks questions among the value numbers; no instruction has such a code.
+/// Marks codes of questions.
 const QUESTION: u16 = 0x8000;
 const IN_SET: u16 = QUESTION | 0x100;
 /// The test has taken in arithmetic.
@@ -27,8 +28,8 @@ const SHORTENED: u16 = 0x200;
 const EQUALS: u16 = QUESTION | op::JEQ | op::K;
 
 impl Question {
-    /// What a block asks; without a test it is only the value that it leaves.
-    pub fn of(values: &mut Values, id: BlockId, term: &Term) -> Self {
+    /// What a block asks, not numbered so far; without a test it is only the value that it leaves.
+    pub fn of(values: &Values, id: BlockId, term: &Term) -> Self {
         let value = values.at_exit(id, ACC);
         let (code, operand) = match *term {
             Term::If { test: TestOp::In(set), .. } => (IN_SET, set.0),
@@ -45,16 +46,22 @@ impl Question {
             }
             Term::Goto(_) | Term::Ret(_) => return Self { value, ..Self::default() },
         };
-        Self { number: values.of_question(code, value, operand), value, code, operand }
+        Self { number: 0, value, code, operand }
     }
 
     /// What a block asks whose test has taken in the arithmetic before it, in terms of the value
     /// before that; `values` are still those. Nothing but the same question answers it.
-    pub fn before(values: &mut Values, id: BlockId, term: &Term) -> Self {
+    pub fn before(values: &Values, id: BlockId, term: &Term) -> Self {
         let question = Self::of(values, id, term);
-        let code = question.code | SHORTENED;
-        let number = values.of_question(code, question.value, question.operand);
-        Self { number, code, ..question }
+        Self { code: question.code | SHORTENED, ..question }
+    }
+
+    fn hash(&self) -> u32 {
+        hash(self.code, self.value, self.operand)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.code, self.value, self.operand) == (other.code, other.value, other.operand)
     }
 
     /// Whether a "yes" tells the value.
@@ -62,9 +69,14 @@ impl Question {
         self.code == EQUALS
     }
 
+    /// The constant that it asks for equality with.
+    pub fn constant(&self) -> Option<u32> {
+        self.is_equality().then_some(self.operand)
+    }
+
     /// Whether the block asks anything.
     pub fn is_some(&self) -> bool {
-        self.number != 0
+        self.code != 0
     }
 
     /// The answer that follows from the answer to a question about the same value, if any.
@@ -72,7 +84,7 @@ impl Question {
     /// is decided here makes whole branches and their loads go, and with them the verdict on
     /// packets too short for these loads.
     pub fn follows(&self, cfg: &Cfg, other: &Self, answer: bool) -> Option<bool> {
-        if self.number == other.number {
+        if self.number != 0 && self.number == other.number {
             return Some(answer);
         }
         if answer && other.is_equality() { self.if_equal(cfg, other.operand) } else { None }
@@ -90,6 +102,84 @@ impl Question {
             _ => None,
         }
     }
+}
+
+/// Numbers the questions of `blocks`, from `first` on: those that are asked more than once. Returns the
+/// number behind the last.
+pub(super) fn number_questions(
+    questions: &mut [Question],
+    blocks: &[BlockId],
+    first: usize,
+) -> usize {
+    const FEW: usize = 64;
+    if blocks.len() <= FEW {
+        number_few(questions, blocks, first)
+    } else {
+        number_many(questions, blocks, first)
+    }
+}
+
+/// Looks at the questions before only where one of them has the same hash.
+fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
+    let (mut seen, mut number) = (0_u128, first);
+    for (at, &id) in blocks.iter().enumerate() {
+        let question = questions[id.index()];
+        if !question.is_some() {
+            continue;
+        }
+        let bit = 1 << (question.hash() % u128::BITS);
+        if seen & bit != 0
+            && let Some(same) =
+                blocks[..at].iter().find(|same| questions[same.index()].is_same(&question))
+        {
+            if questions[same.index()].number == 0 {
+                questions[same.index()].number = number as Value;
+                number += 1;
+            }
+            questions[id.index()].number = questions[same.index()].number;
+        }
+        seen |= bit;
+    }
+    number
+}
+
+/// Few questions of a large graph are asked twice, and of these alone a table is made.
+fn number_many(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
+    let mut twice = KeySet::new(blocks.len(), std::iter::empty());
+    let mut once = KeySet::new(blocks.len(), std::iter::empty());
+    let mut repeated: usize = 0;
+    for question in blocks.iter().map(|id| &questions[id.index()]).filter(|q| q.is_some()) {
+        let key = question.hash();
+        if !once.insert(key) {
+            twice.insert(key);
+            repeated += 1;
+        }
+    }
+    let mut number = first;
+    if repeated == 0 {
+        return number;
+    }
+    const FREE: u32 = u32::MAX;
+    let mut table = vec![FREE; (4 * repeated).next_power_of_two()];
+    for &id in blocks {
+        let question = questions[id.index()];
+        let key = question.hash();
+        if !question.is_some() || !twice.may_hold(key) {
+            continue;
+        }
+        let mut slot = key as usize & (table.len() - 1);
+        while table[slot] != FREE && !questions[table[slot] as usize].is_same(&question) {
+            slot = (slot + 1) & (table.len() - 1);
+        }
+        if table[slot] == FREE {
+            table[slot] = id.0;
+            questions[id.index()].number = number as Value;
+            number += 1;
+        } else {
+            questions[id.index()].number = questions[table[slot] as usize].number;
+        }
+    }
+    number
 }
 
 /// What was learnt of a value or a question, and what was known of it before.
@@ -135,7 +225,7 @@ impl Facts {
     /// Takes note of an answer.
     pub fn learn(&mut self, question: &Question, answer: bool) {
         let known = &mut self.known[question.number as usize];
-        if *known == 0 {
+        if question.number != 0 && *known == 0 {
             *known = if answer { YES } else { NO };
             self.learnt.push(Learnt { about: question.number, before: 0, constant: 0 });
         }
@@ -147,12 +237,15 @@ impl Facts {
         }
     }
 
+    /// The constant that a value is known to be.
+    pub fn constant(&self, value: Value) -> Option<u32> {
+        let at = self.known[value as usize].checked_sub(1)?;
+        Some(self.learnt[at as usize].constant)
+    }
+
     /// The answer, if it is known (by the rules of [`Question::follows`]).
     pub fn answer(&self, cfg: &Cfg, question: &Question) -> Option<bool> {
-        let by_value = match self.known[question.value as usize] {
-            0 => None,
-            at => question.if_equal(cfg, self.learnt[at as usize - 1].constant),
-        };
+        let by_value = self.constant(question.value).and_then(|k| question.if_equal(cfg, k));
         by_value.or_else(|| match self.known[question.number as usize] {
             0 => None,
             known => Some(known == YES),

@@ -1,6 +1,7 @@
 //! Constant folding and removal of loads and stores that change nothing.
 
 use super::dead::shake;
+use super::facts::Question;
 use super::flow::{Flow, term_uses};
 use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::{Insn, op};
@@ -11,16 +12,36 @@ use crate::filter::cfg::{Cfg, Term, TestOp};
 /// block keeps a value that nobody asked for so far from being kept for a later block: scratch
 /// words would stay alive from one end of the program to the other. True when that opened the way
 /// for more: not when all that went were loads of what the register held already.
-pub(super) fn fold_insns(cfg: &mut Cfg, flow: &Flow, values: &mut Values) -> bool {
+///
+/// `tested` has the value that each block tests, if that is known.
+pub(super) fn fold_insns(
+    cfg: &mut Cfg,
+    flow: &Flow,
+    values: &mut Values,
+    tested: Option<&[Question]>,
+) -> bool {
     let mut changed = false;
+    if tested.is_none() {
+        values.reset(cfg);
+    }
     values.begin(cfg, flow, true);
     for &id in flow.post.iter().rev() {
         values.enter(id, flow.of(id).exposed);
         let block = &mut cfg.blocks[id.index()];
         let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
         let mut kept = 0;
+        let is_load =
+            |insn: &Insn| op::class(insn.code) == op::LD && op::mode(insn.code) == op::ABS;
+        let known = match (tested, &*insns) {
+            (Some(tested), [load]) if is_load(load) => Some(tested[id.index()].value),
+            _ => None,
+        };
         for at in 0..insns.len() {
-            let Some((insn, value)) = fold(values, &insns[at]) else {
+            let folded = match known {
+                Some(value) => (value != values.now(ACC)).then_some((insns[at], value)),
+                None => fold(values, &insns[at]),
+            };
+            let Some((insn, value)) = folded else {
                 continue;
             };
             changed |= insn != insns[at];

@@ -150,24 +150,32 @@ pub(super) fn share_tests(
 }
 
 /// Which keys there are, by a bit that few others share.
-struct KeySet {
+pub(super) struct KeySet {
     words: Vec<u64>,
 }
 
 impl KeySet {
     /// A set of about `count` keys.
-    fn new(count: usize, keys: impl Iterator<Item = u32>) -> Self {
+    pub fn new(count: usize, keys: impl Iterator<Item = u32>) -> Self {
         const BITS_PER_KEY: usize = 8;
-        let mut words = vec![0; (count * BITS_PER_KEY).div_ceil(64).next_power_of_two()];
+        let words = vec![0; (count * BITS_PER_KEY).div_ceil(64).next_power_of_two()];
+        let mut set = Self { words };
         for key in keys {
-            let (word, bit) = Self::place(key, words.len());
-            words[word] |= bit;
+            set.insert(key);
         }
-        Self { words }
+        set
+    }
+
+    /// Adds a key; false when it, or one that shares its bit, is there already.
+    pub fn insert(&mut self, key: u32) -> bool {
+        let (word, bit) = Self::place(key, self.words.len());
+        let new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        new
     }
 
     /// False for most keys that are not in the set.
-    fn may_hold(&self, key: u32) -> bool {
+    pub fn may_hold(&self, key: u32) -> bool {
         let (word, bit) = Self::place(key, self.words.len());
         self.words[word] & bit != 0
     }

@@ -23,6 +23,7 @@ mod gotos;
 mod intern;
 mod peephole;
 mod regroup;
+mod rows;
 mod split;
 mod thread;
 mod values;
@@ -33,6 +34,7 @@ pub use dot::dot;
 use facts::Question;
 use flow::Flow;
 pub(super) use flow::{A, defines, uses};
+use peephole::Shortened;
 use regroup::RegroupWork;
 use thread::ThreadWork;
 use values::{ACC, Values};
@@ -62,8 +64,8 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     let flow = Flow::new(loads == Loads::KeepAll, cfg.blocks.len());
     let values = Values::new(loads == Loads::KeepAll, cfg);
     let mut state = State { trace, flow, values, plain: is_plain(cfg) };
-    state.branches(cfg);
-    state.instructions(cfg);
+    let tested = state.branches(cfg);
+    state.instructions(cfg, tested);
     state.tails(cfg, loads);
 }
 
@@ -127,32 +129,37 @@ impl State<'_> {
         }
     }
 
-    /// Moves branches and blocks.
-    fn branches(&mut self, cfg: &mut Cfg) {
+    /// Moves branches and blocks. Returns what each block asks in terms of the values as they are
+    /// numbered, if that is known at the end.
+    fn branches(&mut self, cfg: &mut Cfg) -> Option<Vec<Question>> {
         let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
         let mut questions = Vec::with_capacity(cfg.blocks.len());
         self.analyse(cfg);
         if self.pass(cfg, "join", gotos_pass) {
             self.analyse(cfg);
         }
-        let mut as_written = self.first_tests(cfg, &mut questions, &mut regroup);
+        let mut numbers;
+        let mut as_written;
+        (as_written, numbers) = self.first_tests(cfg, &mut questions, &mut regroup);
+        let mut known = !as_written;
         let mut first = true;
         let mut budget = MANY_VISITS + VISITS_PER_BLOCK * self.flow.post.len();
         loop {
             let mut threaded = false;
             // Blocks that load all that they test test the same value wherever they stand.
             let stale = !self.flow.self_contained;
+            known &= !stale;
             // As far as it goes: where blocks that were passed over led together, more is known.
             while budget > 0
-                && self.pass(cfg, "thread", |cfg, flow, values| {
-                    thread::thread_edges(cfg, flow, &questions, values.len(), &mut thread)
+                && self.pass(cfg, "thread", |cfg, flow, _| {
+                    thread::thread_edges(cfg, flow, &questions, numbers, &mut thread)
                 })
             {
                 threaded = true;
                 budget = budget.saturating_sub(self.flow.post.len());
                 if stale {
                     self.analyse(cfg);
-                    self.ask(cfg, &mut questions, &mut regroup);
+                    numbers = self.ask(cfg, &mut questions, &mut regroup, &[]);
                 } else {
                     self.flow.update_shape(cfg);
                 }
@@ -172,15 +179,18 @@ impl State<'_> {
             if stale || renewed {
                 self.analyse(cfg);
                 self.tests(cfg);
-                self.ask(cfg, &mut questions, &mut regroup);
+                numbers = self.ask(cfg, &mut questions, &mut regroup, &[]);
             }
         }
         if self.pass(cfg, "join", gotos_pass) {
             self.flow.update(cfg);
+            known = false;
         }
         if compact::drop_unreachable(cfg, &self.flow) {
             self.flow.update(cfg);
+            known = false;
         }
+        known.then_some(questions)
     }
 
     /// Simplifies tests; analyses anew if there was anything to do.
@@ -188,7 +198,7 @@ impl State<'_> {
         let mut changed =
             self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
         changed |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
-            peephole::shorten_tests(cfg, flow, &mut Vec::new())
+            peephole::shorten_tests(cfg, flow, &mut Shortened::default())
         });
         if changed {
             self.analyse(cfg);
@@ -204,17 +214,17 @@ impl State<'_> {
         cfg: &mut Cfg,
         questions: &mut Vec<Question>,
         regroup: &mut RegroupWork,
-    ) -> bool {
+    ) -> (bool, usize) {
         if self.plain {
-            self.ask(cfg, questions, regroup);
-            return false;
+            return (false, self.ask(cfg, questions, regroup, &[]));
         }
-        let mut shortened = Vec::new();
+        let mut shortened = Shortened::default();
         let folded =
             self.pass(cfg, "fold tests", |cfg, flow, values| fold::fold_tests(cfg, flow, values));
         let changed = self.pass(cfg, "shorten tests", |cfg, flow, _| {
             peephole::shorten_tests(cfg, flow, &mut shortened)
         });
+        let Shortened { blocks: mut shortened, simplified } = shortened;
         let value = |id: &BlockId| self.values.at_exit(*id, ACC);
         let is_shared = |id: &BlockId| {
             let same = |other: &BlockId| value(other) == value(id);
@@ -223,35 +233,48 @@ impl State<'_> {
         let as_written = self.flow.self_contained
             && shortened.len() <= MANY_SHORTENED
             && shortened.iter().any(is_shared);
-        if (folded || changed) && !as_written {
-            self.analyse(cfg);
-        }
-        self.ask(cfg, questions, regroup);
-        if as_written {
-            for &id in &shortened {
-                questions[id.index()] = Question::before(&mut self.values, id, &cfg.block(id).term);
+        if !as_written {
+            if folded || simplified || changed && !self.flow.self_contained {
+                self.analyse(cfg);
+            } else {
+                shortened.iter().for_each(|&id| self.values.number_test(cfg, id));
             }
-            regroup.resize(self.values.len());
+            shortened.clear();
+        }
+        let numbers = self.ask(cfg, questions, regroup, &shortened);
+        if as_written {
             self.flow.update(cfg);
         }
-        as_written
+        (as_written, numbers)
     }
 
-    /// Finds out what each block asks.
-    fn ask(&mut self, cfg: &Cfg, questions: &mut Vec<Question>, regroup: &mut RegroupWork) {
+    /// Finds out what each block asks; of `shortened` ones in terms of the values before that. Returns
+    /// how many numbers values and questions have.
+    fn ask(
+        &mut self,
+        cfg: &Cfg,
+        questions: &mut Vec<Question>,
+        regroup: &mut RegroupWork,
+        shortened: &[BlockId],
+    ) -> usize {
         questions.clear();
         questions.resize(cfg.blocks.len(), Question::default());
         for &id in &self.flow.post {
-            questions[id.index()] = Question::of(&mut self.values, id, &cfg.block(id).term);
+            questions[id.index()] = Question::of(&self.values, id, &cfg.block(id).term);
+        }
+        for &id in shortened {
+            questions[id.index()] = Question::before(&self.values, id, &cfg.block(id).term);
         }
         regroup.resize(self.values.len());
+        facts::number_questions(questions, &self.flow.post, self.values.len())
     }
 
     /// Shortens the blocks.
-    fn instructions(&mut self, cfg: &mut Cfg) {
+    fn instructions(&mut self, cfg: &mut Cfg, mut tested: Option<Vec<Question>>) {
         loop {
             // Loads that went because they change nothing do not count, but are worth showing.
-            let mut again = fold::fold_insns(cfg, &self.flow, &mut self.values);
+            let tested = tested.take();
+            let mut again = fold::fold_insns(cfg, &self.flow, &mut self.values, tested.as_deref());
             (self.trace)("fold", cfg);
             if !self.plain {
                 again |= self.pass(cfg, "fold tests", |cfg, flow, values| {
@@ -265,7 +288,7 @@ impl State<'_> {
                     peephole::shorten_insns(cfg, flow, values)
                 });
                 again |= self.pass(cfg, "shorten tests", |cfg, flow, _| {
-                    peephole::shorten_tests(cfg, flow, &mut Vec::new())
+                    peephole::shorten_tests(cfg, flow, &mut Shortened::default())
                 });
             }
             if !again {

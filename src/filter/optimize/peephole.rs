@@ -8,9 +8,18 @@ use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::Compare;
 
+/// What [`shorten_tests`] did.
+#[derive(Default)]
+pub(super) struct Shortened {
+    /// Blocks that lost an instruction.
+    pub blocks: Vec<BlockId>,
+    /// Some test was replaced by a simpler one, perhaps by none.
+    pub simplified: bool,
+}
+
 /// Arithmetic just before a test becomes part of the test where nobody else reads its result; notes
-/// the blocks that lost an instruction.
-pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Vec<BlockId>) -> bool {
+/// what it did.
+pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Shortened) -> bool {
     let mut changed = false;
     for &id in &flow.post {
         let block = *cfg.block(id);
@@ -36,10 +45,12 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Vec<Bloc
             }
         }
         let term = simplest_test(compare, jt, jf);
+        let absorbing = Term::If { test: TestOp::Compare(compare), jt, jf };
+        shortened.simplified |= term != absorbing;
         if absorbed > 0 || term != block.term {
             cfg.blocks[id.index()].len -= absorbed;
             cfg.blocks[id.index()].term = term;
-            shortened.extend((absorbed > 0).then_some(id));
+            shortened.blocks.extend((absorbed > 0).then_some(id));
             changed = true;
         }
     }

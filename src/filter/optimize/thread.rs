@@ -3,6 +3,8 @@
 use super::dominators::{Dominators, Node, block_node};
 use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
+use super::rows::Rows;
+use super::values::Value;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// Tests that all walks together may pass over, per block and in all: more happens only where thousands of
@@ -12,6 +14,8 @@ const STEPS: usize = 1 << 16;
 /// Tests that one walk of the first round may pass over. On the way there may be blocks whose own edges will
 /// pass over many at once when the round is done, or that nothing will lead to any more.
 const FIRST_STEPS: usize = 32;
+/// A walk of so many steps is long: it is worth looking for rows.
+const LONG: usize = 8;
 
 /// Leads every edge as far as the tests on its way are decided by the edges that dominate it. Each
 /// change moves an edge to a block nearer to the end, so repetition comes to an end.
@@ -28,7 +32,7 @@ pub(super) fn thread_edges(
     let longest = if work.steps.is_none() { FIRST_STEPS } else { usize::MAX };
     let steps = *work.steps.get_or_insert(STEPS + STEPS_PER_BLOCK * flow.post.len());
     let cfg_len = cfg.blocks.len();
-    let mut router = Router { cfg, flow, questions, steps, longest, changed: false };
+    let mut router = Router { cfg, flow, questions, steps, longest, rows: None, changed: false };
     if cfg_len <= SMALL {
         work.about.clear();
         work.about.resize(numbers, 0);
@@ -116,7 +120,7 @@ fn thread_edge(
     if known.about(&questions[to.index()], about) == 0 && !is_decided(&router.cfg.block(to).term) {
         return;
     }
-    router.edge(id, taken, |router, question| {
+    let answer = |router: &Router, question: &Question| {
         let mut facts = known.about(question, about);
         while facts != 0 {
             // The last one first: where they contradict each other nothing ever comes.
@@ -129,7 +133,8 @@ fn thread_edge(
             }
         }
         None
-    });
+    };
+    router.edge(id, taken, answer, |_| None);
 }
 
 /// Finds the edges that dominate each block; and which blocks ask a question, by its
@@ -145,7 +150,9 @@ fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
             Term::Goto(to) => dominators[to.index()].keep(known),
             Term::If { jt, jf, .. } => {
                 let question = &questions[id.index()];
-                about[question.number as usize] |= 1 << id.0;
+                if question.number != 0 {
+                    about[question.number as usize] |= 1 << id.0;
+                }
                 if question.is_equality() {
                     about[question.value as usize] |= 1 << id.0;
                 }
@@ -185,7 +192,8 @@ fn thread_large(router: &mut Router, numbers: usize, work: &mut ThreadWork) {
         match visit {
             Visit::Leave(edge, mark) => {
                 let id = BlockId(edge / 3);
-                router.edge(id, edge % 3 == 1, |r, question| facts.answer(r.cfg, question));
+                let answer = |r: &Router, question: &Question| facts.answer(r.cfg, question);
+                router.edge(id, edge % 3 == 1, answer, |value| facts.constant(value));
                 facts.rewind(mark);
             }
             Visit::Enter(node) => {
@@ -215,16 +223,20 @@ struct Router<'a> {
     steps: usize,
     /// Steps that one walk may take.
     longest: usize,
+    /// Once a walk has been long.
+    rows: Option<Rows>,
     changed: bool,
 }
 
 impl Router<'_> {
-    /// Moves the target of an edge as far as `answer` decides the tests of blocks.
+    /// Moves the target of an edge as far as `answer` decides the tests of blocks; `constant` is what a
+    /// value is known to be.
     fn edge(
         &mut self,
         id: BlockId,
         taken: bool,
         answer: impl Fn(&Self, &Question) -> Option<bool>,
+        constant: impl Fn(Value) -> Option<u32>,
     ) {
         let old = match self.cfg.block(id).term {
             Term::If { jt, .. } if taken => jt,
@@ -232,7 +244,7 @@ impl Router<'_> {
             Term::Goto(to) => to,
             Term::Ret(_) => return,
         };
-        let new = self.destination(old, answer);
+        let new = self.destination(old, answer, constant);
         if new == old {
             return;
         }
@@ -251,11 +263,13 @@ impl Router<'_> {
         &mut self,
         target: BlockId,
         answer: impl Fn(&Self, &Question) -> Option<bool>,
+        constant: impl Fn(Value) -> Option<u32>,
     ) -> BlockId {
         let mut best = target;
         let mut at = target;
         let mut skipped: Regs = 0;
         let last = self.steps.saturating_sub(self.longest);
+        let long = self.steps.saturating_sub(LONG);
         while self.steps > last {
             if self.flow.exact && !self.may_skip(at) {
                 break;
@@ -266,6 +280,7 @@ impl Router<'_> {
                 Term::If { jt, jf, .. } if jt == jf => jt,
                 Term::If { jt, jf, .. } => match answer(self, &self.questions[at.index()]) {
                     Some(true) => jt,
+                    Some(false) if self.steps < long => self.behind_row(at, jf, &constant),
                     Some(false) => jf,
                     None => break,
                 },
@@ -278,6 +293,24 @@ impl Router<'_> {
             }
         }
         best
+    }
+
+    /// Where to go on behind a test that fails: past all others of a row that fail, too.
+    fn behind_row(
+        &mut self,
+        id: BlockId,
+        jf: BlockId,
+        constant: impl Fn(Value) -> Option<u32>,
+    ) -> BlockId {
+        let question = &self.questions[id.index()];
+        let Some(known) = constant(question.value).filter(|_| question.is_equality()) else {
+            return jf;
+        };
+        if self.flow.exact || !self.flow.self_contained {
+            return jf;
+        }
+        let rows = self.rows.get_or_insert_with(|| Rows::new(self.cfg, self.flow, self.questions));
+        rows.next(id, known, self.questions).unwrap_or(jf)
     }
 
     /// Whether passing over a decided test loses no load: what the test itself reads has been

@@ -113,6 +113,7 @@ impl Values {
 
     /// Numbers the whole graph as it is.
     pub fn number(&mut self, cfg: &Cfg, flow: &Flow) {
+        self.reset(cfg);
         self.begin(cfg, flow, false);
         for &id in flow.post.iter().rev() {
             self.enter(id, flow.of(id).exposed);
@@ -128,20 +129,26 @@ impl Values {
     pub fn number_tests(&mut self, cfg: &Cfg, flow: &Flow) {
         self.folds = false;
         self.reset(cfg);
+        self.clear_ends(cfg);
         for &id in &flow.post {
-            self.state = [0; 2];
-            for insn in cfg.insns_of(id) {
-                self.execute(insn);
-            }
-            self.ends[id.index()].exit = self.state;
+            self.number_test(cfg, id);
         }
     }
 
-    /// Begins anew at the root. Expressions are simplified when `folds`; else they are taken at
+    /// [`Values::number_tests`] for a block whose instructions have changed since.
+    pub fn number_test(&mut self, cfg: &Cfg, id: BlockId) {
+        self.state = [0; 2];
+        for insn in cfg.insns_of(id) {
+            self.execute(insn);
+        }
+        self.ends[id.index()].exit = self.state;
+    }
+
+    /// Begins at the root, with the numbers that there are. Expressions are simplified when `folds`; else they are taken at
     /// face value, as libpcap does while it moves branches.
     pub fn begin(&mut self, cfg: &Cfg, flow: &Flow, folds: bool) {
         self.folds = folds;
-        self.reset(cfg);
+        self.clear_ends(cfg);
         self.follows_scratch = shares_scratch(flow);
         if self.follows_scratch && self.large {
             self.live.clear();
@@ -260,9 +267,8 @@ impl Values {
         self.words[k as usize % op::MEMWORDS]
     }
 
-    fn reset(&mut self, cfg: &Cfg) {
-        self.live.clear();
-        self.scratch_ends.clear();
+    /// Forgets all numbers.
+    pub fn reset(&mut self, cfg: &Cfg) {
         self.large = cfg.blocks.len() > LARGE;
         let (room, slots) = expected_values(cfg);
         self.defs.clear();
@@ -271,6 +277,12 @@ impl Values {
         self.filled = 0;
         self.table.clear();
         self.table.resize(slots, 0);
+    }
+
+    /// Forgets what registers hold where.
+    fn clear_ends(&mut self, cfg: &Cfg) {
+        self.live.clear();
+        self.scratch_ends.clear();
         self.ends.clear();
         self.ends.resize(cfg.blocks.len(), Ends::default());
     }

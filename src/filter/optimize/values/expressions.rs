@@ -24,11 +24,6 @@ impl Values {
         self.find(CONST, k, 0, k)
     }
 
-    /// The number of a question about two values.
-    pub fn of_question(&mut self, code: u16, value: Value, operand: u32) -> Value {
-        self.find_over(value, code, operand, 1)
-    }
-
     /// The number that `insn` loads or computes, 0 for stores.
     pub fn of_insn(&mut self, insn: &Insn) -> Value {
         let (a, x) = (self.state[ACC], self.state[IDX]);
@@ -169,8 +164,11 @@ impl Values {
                 }
                 return value;
             }
-            let def = &self.defs[at as usize];
+            let def = &mut self.defs[at as usize];
             if (def.code, def.b) == (code, b) {
+                if max < def.max {
+                    def.max = max;
+                }
                 return at;
             }
             (last, at) = (at, def.next);
@@ -186,8 +184,11 @@ impl Values {
             match self.table[slot] {
                 0 => break,
                 value => {
-                    let def = &self.defs[value as usize];
+                    let def = &mut self.defs[value as usize];
                     if (def.code, def.a, def.b) == (code, a, b) {
+                        if max < def.max {
+                            def.max = max;
+                        }
                         return value;
                     }
                 }
