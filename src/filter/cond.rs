@@ -312,6 +312,13 @@ impl CondTree {
         StmtRange { start: all.start, len: all.len + range.len }
     }
 
+    /// Makes room for so many times as much.
+    pub fn reserve(&mut self, times: usize) {
+        self.nodes.reserve(self.nodes.len() * times);
+        self.stmts.reserve(self.stmts.len() * times);
+        self.children.reserve(self.children.len() * times);
+    }
+
     /// The state as it is now.
     pub fn mark(&self) -> Mark {
         Mark {

@@ -25,6 +25,11 @@ impl Hashes {
         }
     }
 
+    /// Makes room for so many times as much.
+    pub(super) fn reserve(&mut self, times: usize) {
+        self.known.reserve(self.known.len() * times);
+    }
+
     /// Forgets the nodes that are in a tree no more: others will have their places.
     pub(super) fn forget(&mut self, tree: &CondTree) {
         self.known.truncate(tree.numbers());
@@ -107,52 +112,59 @@ fn mix(sum: u64, value: u64) -> u64 {
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Operands of a group by hash; empty while there are few. Open addressing, at most half full.
+/// Operands of a group by hash; empty while there are few. Open addressing, at most half full, up to
+/// [`MANY`] operands. From there on new ones take the places of old ones, so that the table stays in
+/// the cache, and what it misses is found when the group is joined.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// An operand and one, by its bits, so that 0 is none.
-    table: Vec<u32>,
-    count: u32,
+    /// A hash, and an operand by its bits and one, so that 0 is none.
+    table: Vec<(u32, u32)>,
+    count: usize,
 }
+
+/// Operands of a group that are all remembered.
+const MANY: usize = 8192;
 
 impl Seen {
     /// Remembers an operand unless it repeats one; whether it does.
     fn add(&mut self, hashes: &mut Hashes, tree: &CondTree, term: CondId) -> bool {
-        if 2 * self.count as usize >= self.table.len() {
-            self.grow(hashes);
+        if 2 * self.count >= self.table.len() && self.count < MANY {
+            self.grow();
         }
         let hash = hashes.at(term);
         let mask = self.table.len() - 1;
         let mut slot = hash as usize & mask;
-        while let Some(other) = operand(self.table[slot]) {
-            if hashes.at(other) == hash && hashes.same(tree, other, term) {
+        while let (known, bits @ 1..) = self.table[slot] {
+            if known == hash && hashes.same(tree, CondId::from_bits(bits - 1), term) {
                 return true;
+            }
+            if self.count >= MANY {
+                break;
             }
             slot = (slot + 1) & mask;
         }
-        self.table[slot] = term.to_bits().wrapping_add(1);
+        self.table[slot] = (hash, term.to_bits() + 1);
         self.count += 1;
         false
     }
 
-    fn grow(&mut self, hashes: &Hashes) {
+    fn grow(&mut self) {
         let size = (4 * self.table.len()).max(8 * SMALL);
         let mask = size - 1;
-        let old = std::mem::replace(&mut self.table, vec![0; size]);
-        for term in old {
-            let Some(id) = operand(term) else { continue };
-            let mut slot = hashes.at(id) as usize & mask;
-            while self.table[slot] != 0 {
+        let old = std::mem::replace(&mut self.table, vec![(0, 0); size]);
+        for (hash, bits) in old.into_iter().filter(|&(_, bits)| bits != 0) {
+            let mut slot = hash as usize & mask;
+            while self.table[slot].1 != 0 {
                 slot = (slot + 1) & mask;
             }
-            self.table[slot] = term;
+            self.table[slot] = (hash, bits);
         }
     }
-}
 
-/// The operand of a slot.
-fn operand(slot: u32) -> Option<CondId> {
-    slot.checked_sub(1).map(CondId::from_bits)
+    /// Whether it may have missed an operand that repeats another one.
+    fn has_forgotten(&self) -> bool {
+        self.count > MANY
+    }
 }
 
 impl Lowerer<'_> {
@@ -173,5 +185,31 @@ impl Lowerer<'_> {
             }
         }
         seen.add(hashes, tree, term)
+    }
+
+    /// Drops terms of a group that repeat earlier ones and were not noticed.
+    pub(super) fn drop_repeated(&mut self, seen: Option<Box<Seen>>, terms: &mut Vec<CondId>) {
+        if !seen.is_some_and(|seen| seen.has_forgotten()) {
+            return;
+        }
+        let (hashes, tree) = (&mut self.hashes, &self.tree);
+        hashes.catch_up(tree);
+        let mut order = Vec::with_capacity(terms.len());
+        order
+            .extend((0u64..).zip(&*terms).map(|(at, &term)| u64::from(hashes.at(term)) << 32 | at));
+        order.sort_unstable();
+        let term = |entry: u64| terms[entry as u32 as usize];
+        let mut repeated = Vec::new();
+        for alike in order.chunk_by(|a, b| a >> 32 == b >> 32) {
+            for (i, &entry) in alike.iter().enumerate().skip(1) {
+                if alike[..i].iter().any(|&other| hashes.same(tree, term(other), term(entry))) {
+                    repeated.push(entry as u32);
+                }
+            }
+        }
+        repeated.sort_unstable();
+        let mut repeated = repeated.into_iter().peekable();
+        let mut at = 0..;
+        terms.retain(|_| repeated.next_if_eq(&at.next().unwrap_or(u32::MAX)).is_none());
     }
 }

@@ -253,7 +253,7 @@ impl Lowerer<'_> {
 
     /// Joins the operands of the group on top, which is no more.
     pub(super) fn join(&mut self, group: Group) -> Lowered {
-        let Group { is_and, start, lists, .. } = group;
+        let Group { is_and, start, lists, seen } = group;
         let start = start as usize;
         if let [Item::Node(only) | Item::Both { node: only, .. }] = self.items[start..] {
             self.items.truncate(start);
@@ -276,7 +276,8 @@ impl Lowerer<'_> {
         }
         self.flush(&mut joining)?;
         self.items.truncate(start);
-        let terms = joining.terms;
+        let mut terms = joining.terms;
+        self.drop_repeated(seen, &mut terms);
         let joined = if is_and { self.all(&terms) } else { self.any(&terms) };
         self.terms = terms;
         Ok(joined)

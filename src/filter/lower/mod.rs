@@ -105,6 +105,7 @@ pub fn lower(
         layout,
         prologue: Prologue::default(),
         arithmetic: Arithmetic::default(),
+        primitives: 0,
         items: Vec::with_capacity(8),
         terms: Vec::new(),
         hashes: Hashes::default(),
@@ -138,6 +139,8 @@ struct Lowerer<'a> {
     layout: LinkLayout,
     prologue: Prologue,
     arithmetic: Arithmetic,
+    /// Primitives gone by.
+    primitives: usize,
     /// Operands of all open groups.
     items: Vec<Item>,
     /// Of use while a group is joined.
@@ -221,6 +224,16 @@ impl Lowerer<'_> {
         }
     }
 
+    /// Makes room for what is left of the filter if that is like what was: what grows by doubling is
+    /// copied, and memory that was left behind costs as much as memory in use.
+    fn make_room(&mut self) {
+        let operands = self.ast.exprs.len() / 2;
+        let times = (operands + operands / 8) / SAMPLE;
+        self.tree.reserve(times);
+        self.hashes.reserve(times);
+        self.items.reserve(self.items.len() * times);
+    }
+
     /// Adds a primitive to a group: to a list, if it may be part of one.
     fn operand(
         &mut self,
@@ -229,6 +242,10 @@ impl Lowerer<'_> {
         negated: bool,
         group: &mut Group,
     ) -> Result<(), LowerError> {
+        self.primitives += 1;
+        if self.primitives == SAMPLE {
+            self.make_room();
+        }
         let before = self.tree.mark();
         let named = match primitive {
             Primitive::Id(quals, id) => self.resolve(*quals, *id, span)?,
@@ -250,6 +267,9 @@ impl Lowerer<'_> {
         Ok(())
     }
 }
+
+/// After so many primitives it shows what the others will take.
+const SAMPLE: usize = 1024;
 
 /// The group on top: the first is never closed before the walk ends.
 fn top(groups: &mut [Group]) -> &mut Group {
