@@ -61,6 +61,15 @@ say(const char *what, pcap_t *p, long rc)
 	printf("%s = %ld [%s] errbuf [%s]\n", what, rc, p ? pcap_geterr(p) : "-", errbuf);
 }
 
+/* libpcap puts after some texts what errno was before: not shown. */
+static void
+say_without_errno(pcap_t *p, long rc)
+{
+	const char *text = p ? pcap_geterr(p) : "-";
+
+	printf("%ld [%.*s]\n", rc, (int)strcspn(text, ":"), text);
+}
+
 static void
 list(const char *what, pcap_t *p, int n, int *v, void (*release)(int *))
 {
@@ -115,6 +124,9 @@ list(const char *what, pcap_t *p, int n, int *v, void (*release)(int *))
 	X(set_datalink_neg, BOTH, say("", p, pcap_set_datalink(p, -1))) \
 	X(stats, BOTH, memset(&st, 0, sizeof st); say("", p, pcap_stats(p, &st))) \
 	X(inject, BOTH, say("", p, pcap_inject(p, "abcdefghijklmn", 14))) \
+	X(inject_nothing, BOTH, say_without_errno(p, pcap_inject(p, "x", 0))) \
+	X(send_nothing, BOTH, say_without_errno(p, pcap_sendpacket(p, (const u_char *)"x", 0))) \
+	X(send_negative, BOTH, say_without_errno(p, pcap_sendpacket(p, (const u_char *)"x", -1))) \
 	X(inject_huge, OURS, say("", p, pcap_inject(p, "abcdefghijklmn", (size_t)INT_MAX + 1))) \
 	X(sendpacket, OURS, say("", p, pcap_sendpacket(p, (const u_char *)"abcdefghijklmn", 14))) \
 	X(breakloop, BOTH, pcap_breakloop(p); say("", p, 0)) \

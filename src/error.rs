@@ -121,6 +121,12 @@ pub enum Error {
     /// A frame longer than a return value can say.
     #[error("More than 2147483647 bytes cannot be injected")]
     FrameTooLong,
+    /// `pcap_inject` got nothing to send.
+    #[error("The number of bytes to be injected must not be zero")]
+    EmptyFrame,
+    /// `pcap_sendpacket` got nothing, or less, to send.
+    #[error("The number of bytes to be sent must be positive")]
+    NothingToSend,
     /// A savefile's path was NULL.
     #[error("A null pointer was supplied as the file name")]
     NullFileName,

@@ -518,14 +518,26 @@ fn lone_packet_comes_within_the_timeout() {
     });
 }
 
+/// Programs that take 0 for the end would end where libpcap waits on.
 #[test]
-fn timeout_ends_a_wait_without_packets() {
+fn the_timeout_ends_no_wait_without_packets() {
     in_namespace("idle", || {
         veth("va", "vb");
-        // TPACKET_V3 hands over no empty block: there libpcap waits on.
-        for method in [Method::V2, Method::Receive] {
-            let mut live = open(&config("va"), method);
-            assert_eq!(live.fill().unwrap(), Fill::Empty, "{method:?}");
+        for method in METHODS {
+            for immediate in [false, true] {
+                let wanted = config("va").tap(|c| {
+                    c.timeout_ms = 10;
+                    c.immediate = immediate;
+                });
+                let mut live = open(&wanted, method);
+                let waker = live.waker();
+                let thread = std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_millis(100));
+                    waker.wake();
+                });
+                assert_eq!(live.fill().unwrap(), Fill::Interrupted, "{method:?}");
+                thread.join().unwrap();
+            }
         }
         // A negative timeout is nonblocking mode.
         let mut live = open(&config("va").tap(|c| c.timeout_ms = -1), Method::V3);

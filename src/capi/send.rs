@@ -12,23 +12,8 @@ use std::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
 /// `p` is NULL or an open handle, `buf` has `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pcap_inject(p: *mut pcap_t, buf: *const c_void, size: usize) -> c_int {
-    let inject = |core: &mut Core| {
-        if c_int::try_from(size).is_err() {
-            return Err(Error::FrameTooLong);
-        }
-        let frame: &[u8] = if size == 0 {
-            &[]
-        } else if buf.is_null() {
-            return Err(Error::Null("packet"));
-        } else {
-            // SAFETY: `size` bytes, says the caller, and below isize::MAX.
-            unsafe { std::slice::from_raw_parts(buf.cast(), size) }
-        };
-        let sent = core.handle.inject(frame)?;
-        Ok(c_int::try_from(sent).unwrap_or(c_int::MAX))
-    };
     // SAFETY: as the caller vouches.
-    unsafe { run(p, |core, _| inject(core)) }
+    unsafe { send(p, buf.cast(), size, Error::EmptyFrame) }
 }
 
 /// `pcap_sendpacket`: sends a frame; 0 or a negative status.
@@ -41,10 +26,34 @@ pub unsafe extern "C" fn pcap_sendpacket(
     buf: *const c_uchar,
     size: c_int,
 ) -> c_int {
-    // A negative size is a huge one, which pcap_inject refuses.
+    let size = usize::try_from(size).unwrap_or(0);
     // SAFETY: as the caller vouches.
-    let sent = unsafe { pcap_inject(p, buf.cast(), size as usize) };
+    let sent = unsafe { send(p, buf, size, Error::NothingToSend) };
     sent.min(0)
+}
+
+/// The bytes sent, or a negative status. What is wrong with the size comes before what is wrong with the handle.
+///
+/// # Safety
+/// `p` is NULL or an open handle, `buf` has `size` bytes.
+unsafe fn send(p: *mut pcap_t, buf: *const c_uchar, size: usize, empty: Error) -> c_int {
+    let inject = |core: &mut Core| {
+        if size == 0 {
+            return Err(empty);
+        }
+        if c_int::try_from(size).is_err() {
+            return Err(Error::FrameTooLong);
+        }
+        if buf.is_null() {
+            return Err(Error::Null("packet"));
+        }
+        // SAFETY: `size` bytes, says the caller, and below isize::MAX.
+        let frame = unsafe { std::slice::from_raw_parts(buf, size) };
+        let sent = core.handle.inject(frame)?;
+        Ok(c_int::try_from(sent).unwrap_or(c_int::MAX))
+    };
+    // SAFETY: as the caller vouches.
+    unsafe { run(p, |core, _| inject(core)) }
 }
 
 /// `pcap_setdirection`: `PCAP_D_*`, of an enumeration that C compilers make unsigned.

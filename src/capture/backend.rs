@@ -19,8 +19,8 @@ pub struct Config {
     pub promisc: bool,
     /// 802.11 monitor mode.
     pub rfmon: bool,
-    /// Packet buffer timeout in milliseconds; 0 waits for ever, negative opens AF_PACKET
-    /// sources in nonblocking mode, as libpcap does.
+    /// Packet buffer timeout in milliseconds: how long packets may be kept back, and, but for AF_PACKET, how
+    /// long to wait for any; 0 for ever. Negative opens AF_PACKET sources in nonblocking mode, as libpcap does.
     pub timeout_ms: i32,
     /// Deliver packets as they arrive.
     pub immediate: bool,

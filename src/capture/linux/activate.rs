@@ -110,6 +110,9 @@ fn open(
     warning: &mut Warning,
 ) -> Result<Opened, CaptureError> {
     let any = device == b"any";
+    if device.len() >= libc::IFNAMSIZ {
+        return Err(status(PCAP_ERROR_NO_SUCH_DEVICE));
+    }
     let mut socket = new_socket(any)?;
     // Containers may have no loopback interface.
     let lo_ifindex = netdev::index(socket.as_fd(), b"lo").unwrap_or(-1);
@@ -238,7 +241,6 @@ fn assemble(
         linktypes: opened.kind.linktypes,
         linktype,
         bufsize: i32::try_from(bufsize).unwrap_or(i32::MAX),
-        timeout_ms: config.timeout_ms.max(0),
         nonblock: true,
         vlan_aux,
         host_clock: opened.host_clock,

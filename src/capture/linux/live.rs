@@ -215,8 +215,6 @@ pub(super) struct Live {
     pub linktypes: Vec<Dlt>,
     pub linktype: Dlt,
     pub bufsize: i32,
-    /// Packet buffer timeout in milliseconds, 0 for none.
-    pub timeout_ms: i32,
     pub nonblock: bool,
     pub vlan_aux: bool,
     /// Whether time stamps are of the host's clock.
@@ -237,15 +235,14 @@ pub(super) struct Live {
 
 impl Live {
     /// Milliseconds to wait for packets; negative for ever.
-    fn poll_timeout(&self) -> i32 {
-        match &self.source {
-            _ if self.nonblock => 0,
-            _ if self.down => DOWN_POLL_MS,
-            _ if self.timeout_ms == 0 => -1,
-            // The kernel hands a block over when its time is up, and only if it holds packets:
-            // nothing else can come of waiting no longer.
-            Source::Blocks(_) => -1,
-            _ => self.timeout_ms,
+    ///
+    /// The packet buffer timeout is the kernel's affair, which hands over a block when its time is up: as in
+    /// libpcap, it never ends a wait without packets.
+    const fn poll_timeout(&self) -> i32 {
+        match (self.nonblock, self.down) {
+            (true, _) => 0,
+            (false, true) => DOWN_POLL_MS,
+            (false, false) => -1,
         }
     }
 
