@@ -16,8 +16,8 @@ STRIP ?= strip --strip-debug
 STAGE := $(CURDIR)/stage
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 API_VERSION := 1.10.6
-# What the static library needs of the system.
-LIBS_STATIC := -lgcc_s -lpthread -lm -ldl -lc
+# What the static library needs of the system beyond what a compiler links anyway (libgcc_s or, with -static, libgcc_eh).
+LIBS_STATIC := -lpthread -lm -ldl
 # The DPDK plug-in is built where its library is installed.
 HAVE_DPDK := $(shell pkg-config --exists libdpdk 2>/dev/null && echo yes)
 export SONAME STRIP TARGET API_VERSION LIBS_STATIC HAVE_DPDK

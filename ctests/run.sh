@@ -146,6 +146,11 @@ check "build statically" gcc "${warnings[@]}" -o "$out/copy.static" copy.c "-I${
 check "static program" "$out/copy.static" "$data/ssh.pcap" "$out/copied.pcap"
 if ldd "$out/copy.static" | grep -q libpcap; then bad "copy.static needs libpcap.so"; else ok; fi
 
+# Without any shared library: glibc warns that dlopen and the name service want one.
+read -ra full_flags <<< "$(PKG_CONFIG_PATH=$ours/pkgconfig pkg-config --cflags --libs --static libpcap)"
+check "build without shared libraries" gcc -static -w -o "$out/copy.full" copy.c "${full_flags[@]}"
+check "program without shared libraries" "$out/copy.full" "$data/ssh.pcap" "$out/copied.pcap"
+
 # Names: those of the system's library, five of its next version, and our own. No symbol versions.
 nm -D --defined-only /usr/lib/*/libpcap.so.0.8 | awk '{print $3}' > "$out/names"
 printf '%s\n' pcap_open pcap_createsrcstr pcap_parsesrcstr pcap_findalldevs_ex pcap_setsampling >> "$out/names"
