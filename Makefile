@@ -43,6 +43,7 @@ test: stage
 	# 77: the suite's source cannot be had here, and this is not CI.
 	tests/tcpdump_suite.sh "$(STAGE)/lib" || [ $$? -eq 77 ]
 	tests/clients/check.sh "$(STAGE)/lib"
+	tests/bindings/run.sh "$(STAGE)/lib"
 
 demo:
 	examples/demo.sh
