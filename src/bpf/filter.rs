@@ -97,13 +97,24 @@ impl Filter {
     /// for are not looked at. Returns how many were accepted.
     #[inline]
     pub fn run_burst(&self, burst: Burst<'_>, mask: &mut [u64]) -> u32 {
-        match (self.native_burst.get(), &mut *mask) {
-            (Some(Some(code)), [word]) if burst.len() <= 64 => {
-                *word = code.run(burst);
-                word.count_ones()
-            }
-            _ => self.run_bursts(burst, mask),
+        if let [word] = &mut *mask
+            && let Some(count) = self.run_ready(burst, word)
+        {
+            return count;
         }
+        self.run_bursts(burst, mask)
+    }
+
+    /// The same for up to 64 packets, if that is prepared.
+    #[inline]
+    pub fn run_ready(&self, burst: Burst<'_>, mask: &mut u64) -> Option<u32> {
+        let Some(Some(code)) = self.native_burst.get() else { return None };
+        if burst.len() > 64 {
+            return None;
+        }
+        let accepted = code.run(burst);
+        *mask = accepted.bits;
+        Some(accepted.count as u32)
     }
 
     #[inline(never)]
@@ -116,7 +127,7 @@ impl Filter {
         let mut words = mask.iter_mut();
         for (packets, word) in burst.chunks().zip(&mut words) {
             *word = match code {
-                Some(code) => code.run(packets),
+                Some(code) => code.run(packets).bits,
                 None => self.bits(packets),
             };
             accepted += word.count_ones();
@@ -140,12 +151,6 @@ impl Filter {
             _ => u32::MAX,
         };
         self.program.insns().iter().map(limit).min().unwrap_or(0)
-    }
-
-    /// Whether bursts need not be prepared any more.
-    #[inline]
-    pub fn is_burst_ready(&self) -> bool {
-        self.native_burst.get().is_some()
     }
 
     /// Which of up to 64 packets are accepted.

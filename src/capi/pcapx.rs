@@ -10,7 +10,7 @@ use crate::bpf::{self, Aux, Burst, EbpfInsn, Filter, Preference, Program, Target
 use crate::error::{Error, status};
 use std::ffi::{c_char, c_int, c_uchar, c_uint};
 use std::os::fd::BorrowedFd;
-use std::ptr;
+use std::{ptr, slice};
 
 /// `pcapx_filter_t`: a program prepared for many packets.
 pub struct pcapx_filter {
@@ -71,38 +71,57 @@ pub unsafe extern "C" fn pcapx_filter_run_burst(
     n: c_uint,
     mask: *mut u64,
 ) -> c_uint {
+    let is_complete = !f.is_null() && !pkts.is_null() && !lens.is_null() && !mask.is_null();
+    if is_complete && n.wrapping_sub(1) < 64 {
+        let n = n as usize;
+        // SAFETY: as the caller vouches.
+        let (filter, pkts, lens, word) = unsafe {
+            (
+                &(*f).filter,
+                slice::from_raw_parts(pkts, n),
+                slice::from_raw_parts(lens, n),
+                &mut *mask,
+            )
+        };
+        // SAFETY: as the caller vouches.
+        let burst = unsafe { Burst::new(pkts, lens) };
+        // Engines do not panic.
+        if let Some(count) = filter.run_ready(burst, word) {
+            return count;
+        }
+    }
+    // SAFETY: as the caller vouches.
+    unsafe { run_bursts(f, pkts, lens, n, mask) }
+}
+
+/// What is not ready, not there, or not one burst. Apart, so that others save no registers.
+///
+/// # Safety
+/// As for `pcapx_filter_run_burst`.
+#[cold]
+#[inline(never)]
+unsafe fn run_bursts(
+    f: *const pcapx_filter,
+    pkts: *const *const c_uchar,
+    lens: *const u32,
+    n: c_uint,
+    mask: *mut u64,
+) -> c_uint {
     if n == 0 || mask.is_null() {
         return 0;
     }
     let n = n as usize;
     // SAFETY: as the caller vouches.
-    let mask = unsafe { std::slice::from_raw_parts_mut(mask, n.div_ceil(64)) };
+    let mask = unsafe { slice::from_raw_parts_mut(mask, n.div_ceil(64)) };
     if f.is_null() || pkts.is_null() || lens.is_null() {
-        return run_nothing(mask);
+        mask.fill(0);
+        return 0;
     }
     // SAFETY: as the caller vouches.
-    let (filter, pkts, lens) = unsafe {
-        (&(*f).filter, std::slice::from_raw_parts(pkts, n), std::slice::from_raw_parts(lens, n))
+    let (filter, burst) = unsafe {
+        let (pkts, lens) = (slice::from_raw_parts(pkts, n), slice::from_raw_parts(lens, n));
+        (&(*f).filter, Burst::new(pkts, lens))
     };
-    // SAFETY: as the caller vouches.
-    let burst = unsafe { Burst::new(pkts, lens) };
-    if filter.is_burst_ready() {
-        // Engines do not panic.
-        return filter.run_burst(burst, mask);
-    }
-    prepare_and_run(filter, burst, mask)
-}
-
-#[cold]
-fn run_nothing(mask: &mut [u64]) -> c_uint {
-    mask.fill(0);
-    0
-}
-
-/// Apart, so that bursts that are ready save no registers.
-#[cold]
-#[inline(never)]
-fn prepare_and_run(filter: &Filter, burst: Burst<'_>, mask: &mut [u64]) -> c_uint {
     guard_or(0, || filter.run_burst(burst, mask))
 }
 

@@ -5,19 +5,20 @@
 //! for as many packets as it has lanes. Where a load would leave the packet, the lane is masked
 //! out and loads from the packet's start.
 
+mod equality;
 mod nodes;
 mod sieve;
 mod windows;
 
 pub(super) use nodes::{Binary, Id, Node};
-pub(super) use sieve::Staged;
+pub(super) use sieve::{Sieve, Staged};
 pub(super) use windows::Window;
 
 use super::super::analysis::{bytes_needed, size, targets};
 use super::super::{Insn, aux, has_backward_jump, op};
 use nodes::Nodes;
 use std::collections::HashMap;
-use windows::Windows;
+use windows::{LONG, USUAL, Windows};
 
 /// Longest program: in longer ones a packet takes a small part of the ways.
 const MAX_LEN: usize = 160;
@@ -60,14 +61,13 @@ impl Plan {
         if insns.len() > MAX_LEN || has_backward_jump(insns) {
             return None;
         }
-        let mut builder = Builder::new(insns);
-        for (index, insn) in insns.iter().enumerate() {
-            if let Some((reach, state)) = builder.entries[index].take() {
-                builder.consider_exit(index, reach);
-                builder.step(index, insn, reach, state)?;
-            }
-        }
-        builder.finish()
+        Builder::new(insns, Windows::new(usual_fields(insns), USUAL)).run(None)
+    }
+
+    /// What is left to do for packets that all come to an instruction with an exit before it, and
+    /// are long enough for what ordinary packets have.
+    fn behind(insns: &[Insn], exit: usize) -> Option<Self> {
+        Builder::new(insns, Windows::new(usual_fields(&insns[exit..]), LONG)).run(Some(exit))
     }
 
     /// Leaves out what the verdict does not depend on.
@@ -125,8 +125,7 @@ enum Flow {
 }
 
 impl<'a> Builder<'a> {
-    fn new(insns: &'a [Insn]) -> Self {
-        let windows = Windows::new(insns.iter().filter_map(usual_field).collect());
+    fn new(insns: &'a [Insn], windows: Windows) -> Self {
         let mut nodes = Nodes::default();
         let (none, all) = (nodes.constant(0), nodes.constant(u32::MAX));
         let mut entries = vec![None; insns.len()];
@@ -138,6 +137,21 @@ impl<'a> Builder<'a> {
         Self { insns, nodes, windows, entries, accept, odd, gathers, exit }
     }
 
+    /// Follows all ways; those of packets that come to `behind`, if there is such a place.
+    fn run(mut self, behind: Option<usize>) -> Option<Plan> {
+        for (index, insn) in self.insns.iter().enumerate() {
+            if let Some((mut reach, state)) = self.entries[index].take() {
+                if behind == Some(index) {
+                    reach = self.nodes.constant(u32::MAX);
+                    self.odd = self.nodes.constant(0);
+                }
+                self.consider_exit(index, reach);
+                self.step(index, insn, reach, state)?;
+            }
+        }
+        self.finish()
+    }
+
     /// Before a load on which all lanes wait that are left, asks whether there are any.
     fn consider_exit(&mut self, index: usize, reach: Id) {
         let insn = &self.insns[index];
@@ -147,7 +161,8 @@ impl<'a> Builder<'a> {
         let is_certain = self.nodes.get(self.odd) == Node::Const(0);
         if is_load && is_alone && is_certain && self.exit != reach {
             self.exit = reach;
-            self.nodes.add(Node::Exit { left: reach, accept: self.accept });
+            let index = index as u32;
+            self.nodes.add(Node::Exit { left: reach, accept: self.accept, index });
         }
     }
 
@@ -331,6 +346,9 @@ impl<'a> Builder<'a> {
 
     /// The packets that have the byte at `x + k`.
     fn is_longer(&mut self, x: Id, k: u32) -> Id {
+        if self.nodes.get(x) == Node::Const(0) && k < self.windows.min_len {
+            return self.nodes.constant(u32::MAX);
+        }
         let (len, k) = (self.nodes.add(Node::Len), self.nodes.constant(k));
         let last = self.nodes.binary(Binary::Add, x, k);
         self.nodes.binary(Binary::Greater, len, last)
@@ -422,6 +440,10 @@ impl<'a> Builder<'a> {
         let live = vec![true; nodes.len()];
         Plan { nodes, live, accept, odd, windows, min_len }.prune()
     }
+}
+
+fn usual_fields(insns: &[Insn]) -> Vec<(u32, u32)> {
+    insns.iter().filter_map(usual_field).collect()
 }
 
 /// Offset and size of what an instruction loads, behind an IPv4 header without options.

@@ -27,8 +27,8 @@ pub(in crate::bpf::jit) enum Node {
     ShiftRight(Id, u8),
     /// `yes` in lanes of `mask`, `no` in others.
     Select { mask: Id, yes: Id, no: Id },
-    /// Where no lane is left, `accept` is the result.
-    Exit { left: Id, accept: Id },
+    /// Before instruction `index`: where no lane is left, `accept` is the result.
+    Exit { left: Id, accept: Id, index: u32 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +69,7 @@ impl Node {
                 [Some(a), Some(b), None]
             }
             Self::Select { mask, yes, no } => [Some(mask), Some(yes), Some(no)],
-            Self::Exit { left, accept } => [Some(left), Some(accept), None],
+            Self::Exit { left, accept, .. } => [Some(left), Some(accept), None],
         }
     }
 }
@@ -128,7 +128,7 @@ impl Nodes {
         self.add(Node::Const(k))
     }
 
-    fn as_constant(&self, id: Id) -> Option<u32> {
+    pub(super) fn as_constant(&self, id: Id) -> Option<u32> {
         if let Node::Const(k) = self.get(id) { Some(k) } else { None }
     }
 
@@ -157,13 +157,22 @@ impl Nodes {
                 Binary::And => self.both(a, b),
                 Binary::Or => self.either(a, b),
                 Binary::AndNot => self.except(a, b),
+                Binary::Equal => self.is_equal(a, b),
                 _ => self.add(Node::Binary(operation, a, b)),
             },
         }
     }
 
+    fn is_equal(&mut self, a: Id, b: Id) -> Id {
+        let simple = self.as_constant(b).and_then(|k| self.equal(a, k));
+        simple.unwrap_or_else(|| self.add(Node::Binary(Binary::Equal, a, b)))
+    }
+
     /// What is tested after `x == 1` failed need not say so when it is `x == 2`.
     fn both(&mut self, a: Id, b: Id) -> Id {
+        if let Some(all) = self.with_test(a, b) {
+            return all;
+        }
         match self.get(a) {
             Node::Binary(Binary::AndNot, within, not) if self.exclude(not, b) => {
                 self.binary(Binary::And, within, b)
@@ -181,12 +190,15 @@ impl Nodes {
             let any = self.binary(Or, c, d);
             return self.binary(And, r, any);
         }
-        if let Node::Binary(And, s, d) = self.get(b)
-            && let Node::Binary(AndNot, r, not) = self.get(s)
-            && not == a
-        {
-            let other = self.binary(And, r, d);
+        if let Some(other) = self.beside(b, a) {
             return self.binary(Or, a, other);
+        }
+        // `(r and not c) or (r and c and not d)` is `r and not (c and d)`.
+        if let (Node::Binary(AndNot, r, c), Node::Binary(AndNot, s, d)) = (self.get(a), self.get(b))
+            && self.binary(And, r, c) == s
+        {
+            let all = self.binary(And, c, d);
+            return self.binary(AndNot, r, all);
         }
         self.add(Node::Binary(Or, a, b))
     }
@@ -201,19 +213,16 @@ impl Nodes {
 
     /// Whether two conditions never hold together, as far as that is seen at once.
     fn exclude(&self, a: Id, b: Id) -> bool {
-        match (self.get(a), self.get(b)) {
-            (Node::Binary(Binary::Or, c, d), _) => self.exclude(c, b) && self.exclude(d, b),
-            (Node::Binary(Binary::Equal, x, k), Node::Binary(Binary::Equal, y, l)) => {
-                let constants = self.as_constant(k).zip(self.as_constant(l));
-                x == y && constants.is_some_and(|(k, l)| k != l)
-            }
-            _ => false,
+        match self.get(a) {
+            Node::Binary(Binary::Or, c, d) => self.exclude(c, b) && self.exclude(d, b),
+            _ => self.tests_exclude(a, b),
         }
     }
 
     /// Whether all lanes of `a` are lanes of `b`, as far as that is seen at once.
     pub(super) fn implies(&self, a: Id, b: Id) -> bool {
         a == b
+            || self.test_implies(a, b)
             || match self.get(a) {
                 Node::Binary(Binary::AndNot, within, _) => self.implies(within, b),
                 Node::Binary(Binary::And, c, d) => self.implies(c, b) || self.implies(d, b),

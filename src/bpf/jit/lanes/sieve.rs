@@ -11,23 +11,29 @@ const PAYS: usize = 12;
 /// What a window costs, in operations: its loads.
 const WINDOW_WORK: usize = 6;
 
-/// A plan, and a cheaper one that accepts all that it accepts, and more.
+/// A plan, and perhaps a way to reject most packets before.
 #[derive(Debug)]
 pub(in crate::bpf::jit) struct Staged {
     pub plan: Plan,
-    pub sieve: Option<Plan>,
+    pub sieve: Option<Sieve>,
+}
+
+/// A plan in two steps.
+#[derive(Debug)]
+pub(in crate::bpf::jit) struct Sieve {
+    /// Accepts what the whole plan accepts, and more.
+    pub plan: Plan,
+    /// The verdict on packets that this has accepted.
+    pub rest: Plan,
 }
 
 impl Staged {
     /// As [`Plan::new`].
     pub(in crate::bpf::jit) fn new(insns: &[Insn]) -> Option<Self> {
         let mut plan = Plan::new(insns)?;
-        let sieve = plan.sieve();
+        let sieve = plan.sieve(insns);
         if sieve.is_some() {
-            // What is left behind a sieve seldom leaves early, and jumps are mispredicted.
-            for (node, is_live) in plan.nodes.iter().zip(&mut plan.live) {
-                *is_live &= !matches!(node, Node::Exit { .. });
-            }
+            plan.without_exits();
         }
         Some(Self { plan, sieve })
     }
@@ -36,18 +42,32 @@ impl Staged {
 impl Plan {
     /// What is computed before the first exit that has enough behind it, where that takes one
     /// window only. `None` where there is no such part.
-    fn sieve(&self) -> Option<Self> {
+    fn sieve(&self, insns: &[Insn]) -> Option<Sieve> {
         let whole = self.work();
         let mut parts = self.nodes.iter().enumerate().filter_map(|(id, node)| match *node {
-            Node::Exit { left, accept } if self.nodes[accept as usize] == Node::Const(0) => {
-                self.part(id, left)
+            Node::Exit { left, accept, index } if self.is_zero(accept) => {
+                Some((self.part(id, left)?, index))
             }
             _ => None,
         });
-        parts.find(|part| {
+        let (plan, exit) = parts.find(|(part, _)| {
             let work = part.work();
             work <= MAX_WORK && work + PAYS <= whole
-        })
+        })?;
+        let mut rest = Self::behind(insns, exit as usize)?;
+        rest.without_exits();
+        Some(Sieve { plan, rest })
+    }
+
+    fn is_zero(&self, id: Id) -> bool {
+        self.nodes[id as usize] == Node::Const(0)
+    }
+
+    /// What is left behind a sieve seldom leaves early, and jumps are mispredicted.
+    fn without_exits(&mut self) {
+        for (node, is_live) in self.nodes.iter().zip(&mut self.live) {
+            *is_live &= !matches!(node, Node::Exit { .. });
+        }
     }
 
     /// What one node depends on, if that comes out of one window.

@@ -8,7 +8,10 @@ pub(super) const WINDOW: u32 = 16;
 
 /// Fields are loaded in windows up to here; packets that are shorter are rare, and are not worth
 /// a bounds check in each of the others.
-const USUAL: u32 = 42;
+pub(super) const USUAL: u32 = 42;
+
+/// As far as Ethernet's shortest packets have bytes.
+pub(super) const LONG: u32 = 60;
 
 /// Most columns that windows give; they are all in registers at first.
 const MAX_COLUMNS: u32 = 7;
@@ -67,16 +70,16 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Chooses windows for fields, given by offset and size.
-    pub(super) fn new(mut fields: Vec<(u32, u32)>) -> Self {
-        fields.retain(|&(offset, size)| offset.checked_add(size).is_some_and(|end| end <= USUAL));
+    /// Chooses windows for fields, given by offset and size, that end before `limit`.
+    pub(super) fn new(mut fields: Vec<(u32, u32)>, limit: u32) -> Self {
+        fields.retain(|&(offset, size)| offset.checked_add(size).is_some_and(|end| end <= limit));
         fields.sort_unstable();
         fields.dedup();
         let Some(end) = fields.iter().map(|(offset, size)| offset + size).max() else {
             return Self { windows: Vec::new(), min_len: 4 };
         };
         // A little more makes room for windows that hold more fields.
-        let min_len = end.next_multiple_of(4).clamp(WINDOW, USUAL);
+        let min_len = end.next_multiple_of(4).clamp(WINDOW, limit);
         let mut chosen = Self { windows: Vec::new(), min_len };
         while let Some(window) = chosen.best(&fields) {
             fields.retain(|&field| Window::place(window.start, field).is_none());
@@ -143,7 +146,7 @@ mod tests {
     #[test]
     fn fields_of_ipv4_take_two_windows() {
         let fields = vec![(12, 2), (14, 1), (20, 2), (23, 1), (26, 4), (30, 4), (54, 2)];
-        let windows = Windows::new(fields.clone());
+        let windows = Windows::new(fields.clone(), USUAL);
         assert_eq!(windows.min_len, 36);
         assert_eq!(windows.windows.len(), 2);
         for &(offset, size) in &fields[..6] {
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_field_may_lie_in_two_columns() {
-        let windows = Windows::new(vec![(0, 2), (2, 4), (6, 2), (8, 4), (12, 2)]);
+        let windows = Windows::new(vec![(0, 2), (2, 4), (6, 2), (8, 4), (12, 2)], USUAL);
         assert_eq!(windows.windows, [Window { start: 0, columns: 15 }]);
         assert_eq!(windows.find(2, 4), Some((0, 2)));
     }
@@ -164,7 +167,7 @@ mod tests {
     #[test]
     fn windows_end_with_the_packet() {
         for end in 1..=USUAL {
-            let windows = Windows::new(vec![(end - 1, 1), (0, 1)]);
+            let windows = Windows::new(vec![(end - 1, 1), (0, 1)], USUAL);
             assert!(windows.min_len >= end && windows.min_len <= USUAL);
             assert!(windows.windows.iter().all(|w| w.start + WINDOW <= windows.min_len));
             assert!(windows.find(end - 1, 1).is_some());

@@ -14,7 +14,7 @@
 //! program, rsi the packet's header, rdx the packet, rcx the instructions, r8 the slot; r11 is free.
 //!
 //! The loop over a burst keeps in rbx and rbp where address and length of the packet are, in r12
-//! how many are left, in r13 the packet's bit, in r14 the bits of those accepted.
+//! how many are left, in r13 the packet's bit, in r14 the bits of those accepted, in r15 their number.
 //!
 //! Scratch memory and loop fuel lie in the red zone. A bounds check is left out where every path
 //! has already loaded as far.
@@ -210,12 +210,13 @@ impl Assembler {
         let next_packet = self.next_packet;
         dynasm!(self.ops
             ; .arch x64
-            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14
+            ; push rbx ; push rbp ; push r12 ; push r13 ; push r14 ; push r15
             ; mov rbx, rdi
             ; mov rbp, rsi
             ; mov r12, rdx
             ; mov r13d, 1
             ; xor r14d, r14d
+            ; xor r15d, r15d
             ; =>next_packet
             ; mov rdi, [rbx]
             ; mov esi, [rbp]
@@ -235,6 +236,7 @@ impl Assembler {
                 ; .arch x64
                 ; =>accept
                 ; or r14, r13
+                ; inc r15d
                 ; =>fail
                 ; add rbx, 8
                 ; add rbp, 4
@@ -242,7 +244,8 @@ impl Assembler {
                 ; dec r12
                 ; jnz =>next_packet
                 ; mov rax, r14
-                ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+                ; mov rdx, r15
+                ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
                 ; ret
             ),
         }

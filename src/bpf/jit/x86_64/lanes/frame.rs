@@ -1,6 +1,6 @@
 //! Around the work: the burst's packets are looked through once, then group by group is fetched.
 
-use super::{FRAME, Lanes, POINTERS, SURVIVORS, Source, keep_together};
+use super::{FRAME, Lanes, POINTERS, SHORTEST, SURVIVORS, Source, keep_together};
 use crate::bpf::jit::lanes::Node;
 use dynasmrt::x64::X64Relocation;
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
@@ -14,8 +14,6 @@ pub(super) struct Labels {
     pub begin: DynamicLabel,
     /// A group.
     pub group: DynamicLabel,
-    /// The same, with its packets' addresses in registers.
-    pub fetched: DynamicLabel,
     /// Its verdicts are in r11.
     pub collect: DynamicLabel,
     /// It accepts nothing.
@@ -32,11 +30,17 @@ pub(super) struct Labels {
 
 impl Labels {
     pub(super) fn new(ops: &mut VecAssembler<X64Relocation>, scalar: DynamicLabel) -> Self {
-        let [entry, begin, group, fetched, collect, next, slow, careful, out] =
-            [(); 9].map(|()| ops.new_dynamic_label());
-        Self { entry, begin, group, fetched, collect, next, slow, careful, out, scalar }
+        let [entry, begin, group, collect, next, slow, careful, out] =
+            [(); 8].map(|()| ops.new_dynamic_label());
+        Self { entry, begin, group, collect, next, slow, careful, out, scalar }
     }
 }
+
+/// Of the check: the shortest lengths, by lane, and the smallest halves of the first and of the last
+/// four addresses of groups.
+const SHORTEST_LENS: u8 = 0;
+const LOW: u8 = 1;
+const HIGH: u8 = 2;
 
 impl Lanes<'_> {
     pub(super) fn prologue(&mut self, has_sieve: bool) {
@@ -61,41 +65,61 @@ impl Lanes<'_> {
 
     /// Asks whether every packet is somewhere and has the bytes that windows take, or else leaves
     /// for `careful`.
-    pub(super) fn check(&mut self) -> Option<()> {
-        let least = self.constant(Node::Const(self.plan.min_len));
-        let registers = [self.temporary()?, self.temporary()?, self.temporary()?];
-        let [shortest, null, low] = registers;
-        let (again, careful) = (self.ops.new_dynamic_label(), self.labels.careful);
-        // The last eight, then all from the first.
+    pub(super) fn check(&mut self, has_sieve: bool) {
+        const BAD: u8 = 3;
+        // The last eight, then all before these.
         dynasm!(self.ops
             ; .arch x64
-            ; vmovdqu Ry(shortest), [rbp + r12 * 4 - 32]
-            ; vmovdqu Ry(null), [rbx + r12 * 8 - 64]
-            ; vshufps Ry(null), Ry(null), [rbx + r12 * 8 - 32], 0x88u8 as i8
-            ; lea rax, [rbx + r12 * 8 - 64]
-            ; =>again
-            ; vpminsd Ry(shortest), Ry(shortest), [rsi]
+            ; vmovdqu Ry(SHORTEST_LENS), [rbp + r12 * 4 - 32]
+            ; vmovdqu Ry(LOW), [rbx + r12 * 8 - 64]
+            ; vmovdqu Ry(HIGH), [rbx + r12 * 8 - 32]
+        );
+        self.check_groups();
+        let (least, careful) = (self.constant(Node::Const(self.plan.min_len)), self.labels.careful);
+        vector!(self, vpmaxsd, BAD, SHORTEST_LENS, least);
+        dynasm!(self.ops
+            ; .arch x64
+            ; vpcmpgtd Ry(BAD), Ry(BAD), Ry(SHORTEST_LENS)
             // The lower halves of eight addresses; that none of them is 0 says enough.
-            ; vmovdqu Ry(low), [rdi]
-            ; vshufps Ry(low), Ry(low), [BYTE rdi + 32], 0x88u8 as i8
-            ; vpminud Ry(null), Ry(null), Ry(low)
-            ; add rsi, 32
-            ; add rdi, 64
+            ; vshufps Ry(LOW), Ry(LOW), Ry(HIGH), 0x88u8 as i8
+            ; vpxor Rx(HIGH), Rx(HIGH), Rx(HIGH)
+            ; vpcmpeqd Ry(LOW), Ry(LOW), Ry(HIGH)
+            ; vpor Ry(BAD), Ry(BAD), Ry(LOW)
         );
-        keep_together(self.ops, 9);
-        dynasm!(self.ops ; .arch x64 ; cmp rdi, rax ; jb =>again);
-        vector!(self, vpmaxsd, low, shortest, least);
+        if has_sieve {
+            dynasm!(self.ops ; .arch x64 ; vmovdqa [rsp + SHORTEST], Ry(SHORTEST_LENS));
+        }
+        keep_together(self.ops, 11);
+        dynasm!(self.ops ; .arch x64 ; vptest Ry(BAD), Ry(BAD) ; jnz =>careful);
+    }
+
+    /// Groups of eight packets from the seventh down, entered where the last eight are those after.
+    fn check_groups(&mut self) {
+        /// Bytes of code for a group.
+        const LEN: i32 = 27;
+        let end = self.ops.new_dynamic_label();
         dynasm!(self.ops
             ; .arch x64
-            ; vpcmpgtd Ry(low), Ry(low), Ry(shortest)
-            ; vpxor Rx(shortest), Rx(shortest), Rx(shortest)
-            ; vpcmpeqd Ry(null), Ry(null), Ry(shortest)
-            ; vpor Ry(low), Ry(low), Ry(null)
+            ; lea eax, [r12 - 1]
+            ; shr eax, 3
+            ; imul eax, eax, LEN
+            ; lea rcx, [=>end]
+            ; sub rcx, rax
         );
-        keep_together(self.ops, 11);
-        dynasm!(self.ops ; .arch x64 ; vptest Ry(low), Ry(low) ; jnz =>careful);
-        registers.into_iter().for_each(|register| self.registers.free(register));
-        Some(())
+        keep_together(self.ops, 2);
+        dynasm!(self.ops ; .arch x64 ; jmp rcx);
+        let start = self.ops.offset().0;
+        for group in (0..7).rev() {
+            let (lens, low, high) = (32 * group, 64 * group, 64 * group + 32);
+            dynasm!(self.ops
+                ; .arch x64
+                ; vpminsd Ry(SHORTEST_LENS), Ry(SHORTEST_LENS), [DWORD rsi + lens]
+                ; vpminud Ry(LOW), Ry(LOW), [DWORD rdi + low]
+                ; vpminud Ry(HIGH), Ry(HIGH), [DWORD rdi + high]
+            );
+        }
+        debug_assert_eq!(self.ops.offset().0 - start, 7 * LEN as usize);
+        dynasm!(self.ops ; .arch x64 ; =>end);
     }
 
     /// Fetches the addresses of a group's packets.
@@ -144,6 +168,7 @@ impl Lanes<'_> {
             ; =>out
             ; mov rsp, r15
             ; pop r15 ; pop r14 ; pop r13 ; pop r12 ; pop rbp ; pop rbx
+            ; popcnt rdx, rax
             ; vzeroupper
             ; ret
             ; =>slow

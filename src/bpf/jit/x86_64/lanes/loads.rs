@@ -60,6 +60,9 @@ impl Lanes<'_> {
 
     /// Loads four bytes of each packet; zeros where nobody wants any.
     pub(super) fn gather(&mut self, id: Id, address: Id, wanted: Id) -> Option<()> {
+        if let Node::Const(offset) = self.plan.nodes[address as usize] {
+            return self.load_at(id, offset, wanted);
+        }
         let offsets = self.register(address)?;
         self.registers.pin(offsets, true);
         let lanes = self.register(wanted)?;
@@ -95,6 +98,19 @@ impl Lanes<'_> {
             self.registers.pin(register, false);
         }
         self.registers.used(address);
+        self.registers.used(wanted);
+        Some(())
+    }
+
+    /// Four bytes at an offset that all packets have.
+    fn load_at(&mut self, id: Id, offset: u32, wanted: Id) -> Option<()> {
+        let to = self.result(id)?;
+        self.registers.pin(to, true);
+        let high = self.temporary()?;
+        let done = self.ops.new_dynamic_label();
+        self.load_lanes(Gather { offsets: to, to, high, done }, Some(offset as i32));
+        self.registers.free(high);
+        self.registers.pin(to, false);
         self.registers.used(wanted);
         Some(())
     }

@@ -32,8 +32,9 @@ use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 const POINTERS: [u8; 8] = [0, 1, 2, 6, 7, 8, 9, 10];
 
 /// On the stack: offsets of a gather, spilled registers; for the sieve, which packets are left,
-/// how many there were, and those left, packed.
-const SURVIVORS: i32 = 32 + 32 * super::registers::SLOTS as i32;
+/// how many there were, how long the shortest is, by lane, and those left, packed.
+const SHORTEST: i32 = 32 + 32 * super::registers::SLOTS as i32;
+const SURVIVORS: i32 = SHORTEST + 32;
 const TOTAL: i32 = SURVIVORS + 8;
 const PACKED_PACKETS: i32 = SURVIVORS + 32;
 const PACKED_LENS: i32 = PACKED_PACKETS + 8 * sieve::MOST;
@@ -89,14 +90,15 @@ pub(super) fn emit(
     let registers = Registers::new(plan, constants.whole.len());
     let labels = Labels::new(ops, scalar);
     let (pool, exits, gathers) = (Vec::new(), Vec::new(), Vec::new());
-    let (resident, wanted) = (&[][..], Vec::new());
-    let mut lanes = Lanes { ops, plan, pool, exits, gathers, registers, labels, resident, wanted };
+    let (resident, wanted, is_packed) = (&[][..], Vec::new(), false);
+    let mut lanes =
+        Lanes { ops, plan, pool, exits, gathers, registers, labels, resident, wanted, is_packed };
     lanes.prologue(sieve.is_some());
-    lanes.check()?;
+    lanes.check(sieve.is_some());
     lanes.wanted.clear();
     let mut spare = Constants::default();
     if let Some(sieve) = sieve {
-        spare.sieve = lanes.sieve(sieve, constants)?;
+        spare.sieve = lanes.sieve(sieve, &constants.sieve)?;
     }
     spare.whole = lanes.whole(&constants.whole)?;
     lanes.leave(sieve.is_some());
@@ -118,12 +120,14 @@ struct Lanes<'a> {
     /// The loop's constants in registers, and in memory.
     resident: &'a [Constant],
     wanted: Vec<Constant>,
+    /// Whether the lengths of the group's packets are on the stack.
+    is_packed: bool,
 }
 
 impl<'a> Lanes<'a> {
     /// All groups of the burst.
     fn whole(&mut self, constants: &'a [Constant]) -> Option<Vec<Constant>> {
-        let Labels { begin, group, fetched, collect, next, slow, .. } = self.labels;
+        let Labels { begin, group, collect, next, slow, .. } = self.labels;
         dynasm!(self.ops
             ; .arch x64
             ; =>begin
@@ -132,7 +136,6 @@ impl<'a> Lanes<'a> {
         );
         self.load_constants(constants);
         self.begin_group(group);
-        dynasm!(self.ops ; .arch x64 ; =>fetched);
         let accept = self.evaluate()?;
         let plan = self.plan;
         if plan.nodes[plan.odd as usize] != Node::Const(0) {
@@ -179,7 +182,7 @@ impl<'a> Lanes<'a> {
             }
             Node::Select { mask, yes, no } => self.select(id, [mask, yes, no])?,
             Node::Gather { address, wanted } => self.gather(id, address, wanted)?,
-            Node::Exit { left, accept } => self.exit(left, accept)?,
+            Node::Exit { left, accept, .. } => self.exit(left, accept)?,
             Node::Binary(operation, a, b) => self.binary(id, operation, a, b)?,
         }
         Some(())

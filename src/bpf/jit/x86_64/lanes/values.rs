@@ -1,6 +1,6 @@
 //! Where values are while code is emitted.
 
-use super::{Constant, Lanes, Registers, Source};
+use super::{Constant, Lanes, PACKED_LENS, Registers, Source};
 use crate::bpf::jit::lanes::{Id, Node};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, dynasm};
 
@@ -31,6 +31,7 @@ impl<'a> Lanes<'a> {
             return Source::Register(register);
         }
         match self.plan.nodes[id as usize] {
+            Node::Len if self.is_packed => Source::Slot(PACKED_LENS),
             Node::Len => Source::Lens,
             node @ Node::Const(_) => self.constant(node),
             _ => Source::Slot(self.registers.slot(id)),
