@@ -4,11 +4,11 @@
 //! dropping the tree must not recurse. Identifiers are spans of the text, so that a term is few bytes
 //! in one piece: reading a tree of 100,000 terms is a matter of caches and pages.
 
-use std::borrow::Cow;
-use std::fmt;
+mod arenas;
+
 use std::ops::Range;
 
-use crate::raw_text;
+pub use arenas::{ArithId, ExprId};
 
 /// Byte range in the filter text, which is at most 4 GiB long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,21 +25,24 @@ impl From<Span> for Range<usize> {
     }
 }
 
-/// Index of an [`Expr`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExprId(pub u32);
-
-/// Index of an [`Arith`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ArithId(pub u32);
+/// A primitive and where it stands, 20 bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// The primitive.
+    pub primitive: Primitive,
+    /// Its text, which for an identifier is that of the identifier alone.
+    pub span: Span,
+}
 
 /// A parsed filter. An empty text has no root and accepts everything.
 #[derive(Clone, Default, PartialEq)]
 pub struct Ast<'t> {
     /// The text that the spans are of.
     pub text: &'t [u8],
-    /// Boolean expressions.
-    pub exprs: Vec<Expr>,
+    /// Primitives.
+    pub terms: Vec<Term>,
+    /// Operands of `and`s and `or`s.
+    pub joins: Vec<[ExprId; 2]>,
     /// Arithmetic expressions.
     pub ariths: Vec<Arith>,
     /// Comparisons of all [`TestList`]s.
@@ -48,7 +51,7 @@ pub struct Ast<'t> {
     pub root: Option<ExprId>,
 }
 
-/// A boolean expression, 20 bytes.
+/// A boolean expression.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Expr {
     /// `a and b` (same precedence as `or`, left-associative, as in pcap-filter(7)).
@@ -57,8 +60,8 @@ pub enum Expr {
     Or(ExprId, ExprId),
     /// `not a`.
     Not(ExprId),
-    /// A primitive and where it stands.
-    Prim(Primitive, Span),
+    /// A primitive.
+    Term(Term),
 }
 
 /// Protocol qualifier of a primitive (libpcap's `Q_*` protocols).
@@ -386,52 +389,4 @@ pub enum Primitive {
 }
 
 // What a filter of many terms takes: see the head of this file.
-const _: () = assert!(size_of::<Expr>() == 20 && size_of::<Arith>() == 12);
-
-impl<'t> Ast<'t> {
-    /// The boolean expression behind an id.
-    pub fn expr(&self, id: ExprId) -> &Expr {
-        &self.exprs[id.0 as usize]
-    }
-
-    /// The arithmetic expression behind an id.
-    pub fn arith(&self, id: ArithId) -> &Arith {
-        &self.ariths[id.0 as usize]
-    }
-
-    /// The comparisons of a list.
-    pub fn tests(&self, list: TestList) -> &[ValueTest] {
-        &self.tests[list.start as usize..list.end as usize]
-    }
-
-    /// The bytes of a span.
-    pub fn bytes(&self, span: Span) -> &'t [u8] {
-        &self.text[Range::from(span)]
-    }
-
-    /// The name in a span, without the backslash of an escaped one.
-    pub fn name(&self, span: Span) -> Cow<'t, str> {
-        let bytes = self.bytes(span);
-        raw_text::text(bytes.strip_prefix(b"\\").unwrap_or(bytes))
-    }
-
-    /// The address that an identifier's span begins with: what is before a prefix length or mask.
-    pub fn address(&self, span: Span) -> &'t [u8] {
-        let bytes = self.bytes(span);
-        let end = bytes.iter().position(|b| b"/ \r\n\t".contains(b));
-        &bytes[..end.unwrap_or(bytes.len())]
-    }
-}
-
-/// Has the text as text.
-impl fmt::Debug for Ast<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ast")
-            .field("text", &String::from_utf8_lossy(self.text))
-            .field("exprs", &self.exprs)
-            .field("ariths", &self.ariths)
-            .field("tests", &self.tests)
-            .field("root", &self.root)
-            .finish()
-    }
-}
+const _: () = assert!(size_of::<Term>() == 20 && size_of::<Arith>() == 12);

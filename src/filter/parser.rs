@@ -21,7 +21,7 @@ mod wlan;
 
 use std::ffi::CStr;
 
-use super::ast::{ArithId, Ast, Expr, ExprId, Id, Primitive, Proto, Quals, RelOp, Span};
+use super::ast::{ArithId, Ast, ExprId, Id, Primitive, Proto, Quals, RelOp, Span};
 use super::error::{ErrorKind, FilterError};
 use super::lexer::{Lexer, Tok};
 use arith::PendingOp;
@@ -240,7 +240,7 @@ impl<'a> Parser<'a> {
             tok: Tok::End,
             span: Span::default(),
             prev_end: 0,
-            ast: Ast { text, exprs: Vec::with_capacity(8), ..Ast::default() },
+            ast: Ast { text, ..Ast::default() },
             outer: Vec::new(),
             frame: Frame::new(Kind::Root, None, 0),
             ops: Vec::new(),
@@ -367,11 +367,10 @@ impl<'a> Parser<'a> {
 
     /// Joins a complete operand to the expression of its frame and reads on.
     fn after_bool(&mut self, expr: ExprId, quals: Option<Quals>) -> Result<BoolEnd> {
-        let expr = if self.frame.negated { self.negate(expr) } else { expr };
+        let expr = if self.frame.negated { expr.negated() } else { expr };
         let joined = match self.frame.left {
             None => expr,
-            Some((left, true)) => self.push(Expr::And(left, expr)),
-            Some((left, false)) => self.push(Expr::Or(left, expr)),
+            Some((left, is_and)) => self.ast.add_join(is_and, left, expr),
         };
         self.frame.left = Some((joined, true));
         self.frame.quals = quals;
@@ -410,20 +409,6 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// `not expr`; of two nots in a row nothing is left.
-    fn negate(&mut self, expr: ExprId) -> ExprId {
-        match *self.ast.expr(expr) {
-            Expr::Not(inner) => inner,
-            _ => self.push(Expr::Not(expr)),
-        }
-    }
-
-    fn push(&mut self, expr: Expr) -> ExprId {
-        let id = ExprId(u32::try_from(self.ast.exprs.len()).expect("terms are limited"));
-        self.ast.exprs.push(expr);
-        id
-    }
-
     fn count_term(&mut self) -> Result<()> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
@@ -434,7 +419,7 @@ impl<'a> Parser<'a> {
 
     fn primitive(&mut self, primitive: Primitive, span: Span) -> Result<ExprId> {
         self.count_term()?;
-        Ok(self.push(Expr::Prim(primitive, span)))
+        Ok(self.ast.add_term(primitive, span))
     }
 
     /// Makes an id a term of the qualifiers in force.
@@ -467,15 +452,9 @@ impl<'a> Parser<'a> {
         loose.extend(self.loose);
         let mut ast = self.ast;
         for arith in loose {
-            let id = ExprId(u32::try_from(ast.exprs.len()).expect("terms are limited"));
-            let relation = Primitive::Relation(RelOp::Eq, arith, arith);
-            ast.exprs.push(Expr::Prim(relation, self.span));
-            parts.push(id);
+            parts.push(ast.add_term(Primitive::Relation(RelOp::Eq, arith, arith), self.span));
         }
-        ast.root = parts.into_iter().reduce(|left, right| {
-            ast.exprs.push(Expr::And(left, right));
-            ExprId(u32::try_from(ast.exprs.len() - 1).expect("terms are limited"))
-        });
+        ast.root = parts.into_iter().reduce(|left, right| ast.add_join(true, left, right));
         ast
     }
 }

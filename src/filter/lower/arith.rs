@@ -103,7 +103,7 @@ impl Lowerer<'_> {
         let mut next = Some(Task::Visit(root));
         while let Some(task) = next.take().or_else(|| tasks.pop()) {
             let value = match task {
-                Task::Visit(id) => match *self.ast.arith(id) {
+                Task::Visit(id) => match self.ast.arith(id) {
                     Arith::Num(n) => self.number_value(n)?,
                     Arith::Len => {
                         steps.push(insn(op::LD | op::LEN, 0));
@@ -154,7 +154,7 @@ impl Lowerer<'_> {
 
     /// Constant operands that the machine refuses or that mean nothing.
     fn check_operand(&self, operator: ArithOp, right: ArithId) -> Result<(), LowerError> {
-        let Arith::Num(n) = *self.ast.arith(right) else { return Ok(()) };
+        let Arith::Num(n) = self.ast.arith(right) else { return Ok(()) };
         match operator {
             ArithOp::Div if n == 0 => Err(LowerError::DivisionByZero),
             ArithOp::Mod if n == 0 => Err(LowerError::ModulusByZero),

@@ -39,7 +39,7 @@ pub use error::LowerError;
 
 use crate::linktype::Dlt;
 
-use super::ast::{Ast, Expr, ExprId, Primitive, Span};
+use super::ast::{Ast, Expr, ExprId, Primitive, Span, Term};
 use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
@@ -164,7 +164,7 @@ enum Task {
 
 impl Lowerer<'_> {
     fn walk(&mut self, root: ExprId) -> Result<CondId, FilterError> {
-        if let Expr::Prim(primitive, span) = *self.ast.expr(root) {
+        if let Expr::Term(Term { primitive, span }) = self.ast.expr(root) {
             let lowered = self.primitive(&primitive, span);
             return lowered.map_err(|error| FilterError::new(error.into(), span.into()));
         }
@@ -202,12 +202,12 @@ impl Lowerer<'_> {
         tasks: &mut Vec<Task>,
     ) -> Result<(), FilterError> {
         loop {
-            let (a, b, is_and) = match *self.ast.expr(expr) {
+            let (a, b, is_and) = match self.ast.expr(expr) {
                 Expr::Not(inner) => {
                     (expr, negated) = (inner, !negated);
                     continue;
                 }
-                Expr::Prim(primitive, span) => {
+                Expr::Term(Term { primitive, span }) => {
                     return self
                         .operand(&primitive, span, negated, top(groups))
                         .map_err(|error| FilterError::new(ErrorKind::Lower(error), span.into()));
@@ -227,7 +227,7 @@ impl Lowerer<'_> {
     /// Makes room for what is left of the filter if that is like what was: what grows by doubling is
     /// copied, and memory that was left behind costs as much as memory in use.
     fn make_room(&mut self) {
-        let operands = self.ast.exprs.len() / 2;
+        let operands = self.ast.terms.len();
         let times = (operands + operands / 8) / SAMPLE;
         self.tree.reserve(times);
         self.hashes.reserve(times);

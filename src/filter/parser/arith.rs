@@ -208,8 +208,6 @@ impl Parser<'_> {
 
     pub(super) fn push_arith(&mut self, arith: Arith) -> Result<ArithId> {
         self.count_term()?;
-        let id = ArithId(u32::try_from(self.ast.ariths.len()).expect("terms are limited"));
-        self.ast.ariths.push(arith);
-        Ok(id)
+        Ok(self.ast.add_arith(arith))
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::filter::ast::{AddrKind, Arith, Dir};
+use crate::filter::ast::{AddrKind, Arith, Dir, Expr, Term};
 
 /// The tree in a notation of its own: prefix, one word each.
 fn show(text: &str) -> String {
@@ -12,41 +12,47 @@ fn show(text: &str) -> String {
 
 fn show_expr(ast: &Ast, id: ExprId) -> String {
     match ast.expr(id) {
-        Expr::And(a, b) => format!("(and {} {})", show_expr(ast, *a), show_expr(ast, *b)),
-        Expr::Or(a, b) => format!("(or {} {})", show_expr(ast, *a), show_expr(ast, *b)),
-        Expr::Not(a) => format!("(not {})", show_expr(ast, *a)),
-        Expr::Prim(Primitive::Id(q, id), span) => {
+        Expr::And(a, b) => format!("(and {} {})", show_expr(ast, a), show_expr(ast, b)),
+        Expr::Or(a, b) => format!("(or {} {})", show_expr(ast, a), show_expr(ast, b)),
+        Expr::Not(a) => format!("(not {})", show_expr(ast, a)),
+        Expr::Term(term) => show_term(ast, term),
+    }
+}
+
+fn show_term(ast: &Ast, Term { primitive, span }: Term) -> String {
+    match primitive {
+        Primitive::Id(q, id) => {
             let mut words = Vec::new();
             words.extend(q.proto.map(|p| format!("{p:?} ")));
             words.extend(q.dir.map(|d| format!("{d:?} ")));
             words.extend(q.addr.map(|a| format!("{a:?} ")));
-            let address = || String::from_utf8_lossy(ast.address(*span));
-            let id = match *id {
-                Id::Name => ast.name(*span).into_owned(),
+            let address = || String::from_utf8_lossy(ast.address(span));
+            let id = match id {
+                Id::Name => ast.name(span).into_owned(),
                 Id::V4 | Id::V6 => address().into_owned(),
                 Id::Ether(_) | Id::Arcnet(_) => {
-                    String::from_utf8_lossy(ast.bytes(*span)).into_owned()
+                    String::from_utf8_lossy(ast.bytes(span)).into_owned()
                 }
                 Id::Num(n) => n.to_string(),
                 Id::V4Prefix(n) | Id::V6Prefix(n) => format!("{}/{n}", address()),
                 Id::V4Mask { mask } => {
-                    let mask = ast.bytes(Span { start: mask, ..*span });
+                    let mask = ast.bytes(Span { start: mask, ..span });
                     format!("{}&{}", address(), String::from_utf8_lossy(mask))
                 }
             };
             format!("[{}{id}]", words.concat())
         }
-        Expr::Prim(Primitive::Relation(op, a, b), _) => {
-            format!("({op:?} {} {})", show_arith(ast, *a), show_arith(ast, *b))
+        Primitive::Relation(op, a, b) => {
+            format!("({op:?} {} {})", show_arith(ast, a), show_arith(ast, b))
         }
-        Expr::Prim(Primitive::LlcType(name), _) => format!("LlcType({})", ast.name(*name)),
-        Expr::Prim(Primitive::AtmField(field, list), _) => {
-            format!("AtmField({field:?}, {:?})", ast.tests(*list))
+        Primitive::LlcType(name) => format!("LlcType({})", ast.name(name)),
+        Primitive::AtmField(field, list) => {
+            format!("AtmField({field:?}, {:?})", ast.tests(list))
         }
-        Expr::Prim(Primitive::Mtp3Field(field, list), _) => {
-            format!("Mtp3Field({field:?}, {:?})", ast.tests(*list))
+        Primitive::Mtp3Field(field, list) => {
+            format!("Mtp3Field({field:?}, {:?})", ast.tests(list))
         }
-        Expr::Prim(p, _) => format!("{p:?}"),
+        p => format!("{p:?}"),
     }
 }
 
@@ -55,11 +61,11 @@ fn show_arith(ast: &Ast, id: ArithId) -> String {
         Arith::Num(n) => n.to_string(),
         Arith::Len => "len".to_owned(),
         Arith::Load { proto, index, size, .. } => {
-            format!("{proto:?}[{}:{size}]", show_arith(ast, *index))
+            format!("{proto:?}[{}:{size}]", show_arith(ast, index))
         }
-        Arith::Neg(a) => format!("(Neg {})", show_arith(ast, *a)),
+        Arith::Neg(a) => format!("(Neg {})", show_arith(ast, a)),
         Arith::Binary(op, a, b) => {
-            format!("({op:?} {} {})", show_arith(ast, *a), show_arith(ast, *b))
+            format!("({op:?} {} {})", show_arith(ast, a), show_arith(ast, b))
         }
     }
 }
@@ -149,6 +155,7 @@ fn arithmetic() {
         ("not (1+2) > 3", "(not (Gt (Add 1 2) 3))"),
         ("(not 1+2 > 3 and tcp)", "(and (not (Gt (Add 1 2) 3)) Proto(Tcp))"),
         ("port 80 or (1 + 2 > 3)", "(or [Port 80] (Gt (Add 1 2) 3))"),
+        ("2147483647 < 2147483648 + 4294967295", "(Lt 2147483647 (Add 2147483648 4294967295))"),
         ("0x10 = 020 and 0X1F = 31", "(and (Eq 16 16) (Eq 31 31))"),
     ] {
         assert_eq!(show(text), tree, "{text}");
@@ -192,12 +199,13 @@ fn refused() {
 #[test]
 fn inherited_qualifiers() {
     let ast = parse(b"udp dst port 53 or 54").unwrap();
-    let Expr::Or(_, right) = *ast.expr(ast.root.unwrap()) else { panic!("no or") };
-    let Expr::Prim(Primitive::Id(quals, Id::Num(54)), span) = ast.expr(right) else {
+    let Expr::Or(_, right) = ast.expr(ast.root.unwrap()) else { panic!("no or") };
+    let Expr::Term(Term { primitive: Primitive::Id(quals, Id::Num(54)), span }) = ast.expr(right)
+    else {
         panic!("no id")
     };
     let wanted = Quals { proto: Some(Proto::Udp), dir: Some(Dir::Dst), addr: Some(AddrKind::Port) };
-    assert_eq!((*quals, *span), (wanted, Span { start: 19, end: 21 }));
+    assert_eq!((quals, span), (wanted, Span { start: 19, end: 21 }));
 }
 
 #[test]
@@ -219,11 +227,11 @@ fn deep_and_long() {
     let on_small_stack = std::thread::Builder::new().stack_size(256 << 10).spawn(|| {
         let n = 1_000_000;
         let deep = format!("{}tcp{}", "(".repeat(n), ")".repeat(n));
-        assert_eq!(parse(deep.as_bytes()).unwrap().exprs.len(), 1);
+        assert_eq!(parse(deep.as_bytes()).unwrap().terms.len(), 1);
         let arith = format!("{}len{} = 1", "(".repeat(n), ")".repeat(n));
-        assert_eq!(parse(arith.as_bytes()).unwrap().ariths.len(), 2);
+        assert_eq!(parse(arith.as_bytes()).unwrap().ariths, [Arith::Len]);
         let not = format!("{}tcp", "!".repeat(16 << 20));
-        assert_eq!(parse(not.as_bytes()).unwrap().exprs.len(), 1);
+        assert_eq!(parse(not.as_bytes()).unwrap().terms.len(), 1);
         let open = "(".repeat(16 << 20);
         let kind = parse(open.as_bytes()).unwrap_err().error.kind;
         assert_eq!(kind, ErrorKind::NestedTooDeeply(MAX_NESTING));
