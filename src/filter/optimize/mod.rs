@@ -281,8 +281,10 @@ impl State<'_> {
                     fold::fold_tests(cfg, flow, values)
                 });
             }
-            again |=
-                self.pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
+            if !self.plain || !self.only_loads(cfg) {
+                again |= self
+                    .pass(cfg, "dead", |cfg, flow, values| dead::remove_dead(cfg, flow, values));
+            }
             if !self.plain {
                 again |= self.pass(cfg, "shorten insns", |cfg, flow, values| {
                     peephole::shorten_insns(cfg, flow, values)
@@ -296,6 +298,16 @@ impl State<'_> {
             }
             self.flow.update(cfg);
         }
+    }
+
+    /// Whether no block has more than a load into the accumulator, from a fixed place. Folding has then left
+    /// nothing that is dead.
+    fn only_loads(&self, cfg: &Cfg) -> bool {
+        self.flow.post.iter().all(|id| match cfg.insns_of(*id) {
+            [] => true,
+            [load] => op::class(load.code) == op::LD && op::mode(load.code) != op::IND,
+            _ => false,
+        })
     }
 
     fn intern(&mut self, cfg: &mut Cfg, first_equal: &mut Vec<BlockId>) {
