@@ -203,6 +203,15 @@ impl CondTree {
         self.shared(Node::Test { code: code as u8, k, steps })
     }
 
+    /// A comparison after instructions without jumps.
+    pub fn plain_test(&mut self, insns: &[Insn], Compare { code, k }: Compare) -> CondId {
+        let start = index(self.stmts.len());
+        self.stmts.extend_from_slice(insns);
+        let len = insns.len() as u32;
+        self.uses.steps += len;
+        self.shared(Node::Test { code: code as u8, k, steps: StmtRange { start, len } })
+    }
+
     /// Steps, then true.
     pub fn run(&mut self, stmts: &[Stmt]) -> CondId {
         let steps = self.add_stmts(stmts);
@@ -422,10 +431,11 @@ impl CondTree {
     }
 
     /// A leaf whose steps are the last of all: one made before, if it is known.
-    fn shared(&mut self, mut node: Node) -> CondId {
-        if self.nodes.len() < LARGE {
-            return self.push(node);
-        }
+    fn shared(&mut self, node: Node) -> CondId {
+        if self.nodes.len() < LARGE { self.push(node) } else { self.push_shared(node) }
+    }
+
+    fn push_shared(&mut self, mut node: Node) -> CondId {
         let recent = self.recent.get_or_insert_default();
         if let Node::Test { steps, .. } | Node::Run(steps) = &mut node
             && let Some(known) = recent.steps(&self.stmts, *steps)

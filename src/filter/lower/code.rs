@@ -180,8 +180,8 @@ impl Lowerer<'_> {
         }
         let (reg, load) = self.last_step(base, offset, size)?;
         Ok(match reg {
-            Some(reg) => vec![ldx_mem(reg), load],
-            None => vec![load],
+            Some(reg) => vec![ldx_mem(reg), Stmt::Insn(load)],
+            None => vec![Stmt::Insn(load)],
         })
     }
 
@@ -191,10 +191,10 @@ impl Lowerer<'_> {
         base: Base,
         offset: u32,
         size: Size,
-    ) -> Result<(Option<u8>, Stmt), LowerError> {
+    ) -> Result<(Option<u8>, Insn), LowerError> {
         let layout = &self.layout;
         let (field, extra) = match base {
-            Base::Packet => return Ok((None, insn(op::LD | op::ABS | size.code(), offset))),
+            Base::Packet => return Ok((None, Insn::stmt(op::LD | op::ABS | size.code(), offset))),
             Base::Link => (Field::Link, 0),
             Base::PrevLink => (Field::PrevLink, 0),
             Base::LinkType => (Field::LinkType, 0),
@@ -207,7 +207,7 @@ impl Lowerer<'_> {
         let reg = self.offset_reg(field)?;
         let k = self.offset_mut(field).constant.wrapping_add(extra).wrapping_add(offset);
         let mode = if reg.is_some() { op::IND } else { op::ABS };
-        Ok((reg, insn(op::LD | mode | size.code(), k)))
+        Ok((reg, Insn::stmt(op::LD | mode | size.code(), k)))
     }
 
     fn load_transport4(&mut self, offset: u32, size: Size) -> Result<Steps, LowerError> {
@@ -249,6 +249,13 @@ impl Lowerer<'_> {
         if negate { self.not(id) } else { id }
     }
 
+    /// The same where the steps are instructions.
+    fn compare_plain(&mut self, insns: &[Insn], cmp: Cmp, k: u32) -> CondId {
+        let (code, negate) = cmp.code();
+        let id = self.tree.plain_test(insns, Compare { code: op::JMP | code | op::K, k });
+        if negate { self.not(id) } else { id }
+    }
+
     /// Compares a field.
     pub(super) fn cmp(
         &mut self,
@@ -282,23 +289,26 @@ impl Lowerer<'_> {
         cmp: Cmp,
         k: u32,
     ) -> Result<CondId, LowerError> {
-        let and = alu(op::AND, mask);
+        let and = Insn::stmt(op::ALU | op::AND | op::K, mask);
         let masks = usize::from(mask != u32::MAX);
         if base == Base::Transport4 && self.layout.payload.variable {
             let mut steps = self.load_transport4(offset, size)?;
-            steps.extend((masks > 0).then_some(and));
+            steps.extend((masks > 0).then_some(Stmt::Insn(and)));
             return Ok(self.compare(&steps, cmp, k));
         }
         // All other loads take one step, or two: no vector for these.
         if base == Base::Transport4 {
             let net = self.layout.payload.constant.wrapping_add(self.layout.network);
-            let header = insn(op::LDX | op::MSH | op::B, net);
-            let load = insn(op::LD | op::IND | size.code(), net.wrapping_add(offset));
-            return Ok(self.compare(&[header, load, and][..2 + masks], cmp, k));
+            let header = Insn::stmt(op::LDX | op::MSH | op::B, net);
+            let load = Insn::stmt(op::LD | op::IND | size.code(), net.wrapping_add(offset));
+            return Ok(self.compare_plain(&[header, load, and][..2 + masks], cmp, k));
         }
         Ok(match self.last_step(base, offset, size)? {
-            (None, load) => self.compare(&[load, and][..1 + masks], cmp, k),
-            (Some(reg), load) => self.compare(&[ldx_mem(reg), load, and][..2 + masks], cmp, k),
+            (None, load) => self.compare_plain(&[load, and][..1 + masks], cmp, k),
+            (Some(reg), load) => {
+                let offset = Insn::stmt(op::LDX | op::MEM, reg.into());
+                self.compare_plain(&[offset, load, and][..2 + masks], cmp, k)
+            }
         })
     }
 

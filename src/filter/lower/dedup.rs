@@ -213,3 +213,25 @@ impl Lowerer<'_> {
         terms.retain(|_| repeated.next_if_eq(&at.next().unwrap_or(u32::MAX)).is_none());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::{NoNames, Options, compile};
+    use crate::linktype::Dlt;
+
+    /// More operands than are remembered, the second time in another order.
+    #[test]
+    fn repetitions_far_apart_go() {
+        let term = |i: u32| format!("ether[{}:4] = {i}", i % 1000);
+        let once: Vec<_> = (0..20_000).map(term).collect();
+        let mut twice = once.clone();
+        twice.extend((0..20_000).map(|i| term(i * 7 % 20_000)));
+        let options = Options { optimize: false, ..Options::new(Dlt::EN10MB) };
+        let program = |terms: &[String], join| {
+            compile(terms.join(join).as_bytes(), &options, &NoNames).expect("a filter")
+        };
+        for join in [" or ", " and "] {
+            assert_eq!(program(&once, join).insns(), program(&twice, join).insns());
+        }
+    }
+}

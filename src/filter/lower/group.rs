@@ -108,15 +108,22 @@ pub(super) struct Group {
 #[derive(Default)]
 struct ListParts {
     kinds: Vec<Occurrence>,
+    /// Empty while there are few kinds.
     index: BTreeMap<Kind, u32>,
     /// The kind asked for last.
     last: usize,
 }
 
+/// So many kinds are looked for one by one.
+const INDEXED: usize = 8;
+
 impl ListParts {
     fn find(&mut self, kind: Kind) -> Option<usize> {
         if self.kinds.get(self.last).is_none_or(|last| last.kind != kind) {
-            self.last = *self.index.get(&kind)? as usize;
+            self.last = match self.index.is_empty() {
+                true => self.kinds.iter().position(|known| known.kind == kind)?,
+                false => *self.index.get(&kind)? as usize,
+            };
         }
         Some(self.last)
     }
@@ -127,7 +134,12 @@ impl ListParts {
             return known;
         }
         let next = self.kinds.len();
-        self.index.insert(kind, next as u32);
+        if next == INDEXED {
+            self.index.extend((0..).zip(&self.kinds).map(|(at, known)| (known.kind, at)));
+        }
+        if next >= INDEXED {
+            self.index.insert(kind, next as u32);
+        }
         let values = Values::new(element.value);
         let (done, first) = (0, None);
         self.kinds.push(Occurrence { kind, layout, few, values, next: 0, done, first });

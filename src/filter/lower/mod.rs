@@ -106,7 +106,7 @@ pub fn lower(
         prologue: Prologue::default(),
         arithmetic: Arithmetic::default(),
         primitives: 0,
-        items: Vec::with_capacity(8),
+        items: Vec::new(),
         terms: Vec::new(),
         hashes: Hashes::default(),
         // As libpcap has it: never for the one, for others only with what they need.
@@ -168,6 +168,7 @@ impl Lowerer<'_> {
             let lowered = self.primitive(&primitive, span);
             return lowered.map_err(|error| FilterError::new(error.into(), span.into()));
         }
+        self.items.reserve(8);
         let mut groups = Vec::with_capacity(4);
         let mut tasks = Vec::with_capacity(16);
         groups.push(Group::new(true, &self.items));
