@@ -4,7 +4,7 @@
 # A program each for Rust (crate pcap), Go (gopacket) and Python (PyPI's libpcap, by ctypes) uses all that the binding offers:
 # savefiles, filters and their errors, live capture on a veth pair in a network namespace, breakloop, devices. Rust's and Go's
 # are built with the system's libpcap, and statically with LIBDIR's. Needs root; cargo, python3 with pip, what `run.sh packages`
-# prints; crates.io and PyPI. What is missing is skipped, or fails in CI.
+# prints; crates.io and PyPI. What cannot be had is skipped, or fails in CI.
 set -uo pipefail
 packages='golang-go golang-github-google-gopacket-dev gcc libpcap0.8-dev python3-pip pkg-config iproute2'
 if [ "${1:-}" = packages ]; then echo $packages; exit 0; fi
@@ -76,8 +76,10 @@ build() {
 }
 
 rust() {
-    local cargo=(cargo build --quiet --locked --manifest-path rust/Cargo.toml --target-dir "$out/rust") program=$out/rust/debug/bindings-rust
+    local options=(--quiet --locked --manifest-path rust/Cargo.toml) program=$out/rust/debug/bindings-rust
+    local cargo=(cargo build "${options[@]}" --target-dir "$out/rust")
     command -v cargo > /dev/null || { skip "no cargo"; return; }
+    cargo fetch "${options[@]}" --target "$(rustc -vV | sed -n 's/host: //p')" || { skip "crates.io cannot be reached"; return; }
     build rust "${cargo[@]}" && cp "$program" "$out/rust.system" || return
     same rust "$out/rust.system" -- env LD_LIBRARY_PATH="$lib" "$out/rust.system"
     build rust-static env LIBPCAP_LIBDIR="$static" LIBPCAP_VER=1.10.6 "${cargo[@]}" || return
@@ -100,7 +102,8 @@ python() {
     command -v python3 > /dev/null && python3 -m pip --version > /dev/null 2>&1 || { skip "no python3 with pip"; return; }
     cmp -s python/requirements.txt "$modules/requirements.txt" || {
         rm -rf "$modules"
-        build python python3 -m pip install --quiet --no-deps --target "$modules" -r python/requirements.txt || return
+        python3 -m pip install --quiet --root-user-action ignore --no-deps --target "$modules" -r python/requirements.txt \
+            || { skip "PyPI cannot be reached"; return; }
         cp python/requirements.txt "$modules"
     }
     export PYTHONPATH=$modules PYTHONDONTWRITEBYTECODE=1
