@@ -1,9 +1,9 @@
 //! The comparison of what is executed with the caller's program.
 //!
-//! Groups of instructions are compared with a copy that lies behind the code. A short program is compared
-//! at the start; of a longer one what is executed, as it comes, and the outcome is looked at once, at
-//! the end: nothing has to wait for it. What all ways to an instruction have compared already is not
-//! compared again.
+//! Groups of instructions are compared with a copy that lies behind the code, as control comes to them, and
+//! the outcome is looked at once, at the end: nothing has to wait for it. What all ways to an
+//! instruction have compared already is not compared again. (Comparing short programs as a whole, at the
+//! start, was not faster for any of the everyday filters.)
 //!
 //! With AVX-512VL a group is four instructions, for a load and one operation. Its registers beyond the
 //! sixteenth leave nothing behind that slows down the caller's SSE instructions. Other processors
@@ -18,9 +18,6 @@ use crate::bpf::{Insn, has_backward_jump};
 use dynasmrt::relocations::{Relocation, RelocationKind, RelocationSize};
 use dynasmrt::{DynamicLabel, DynasmApi, DynasmLabelApi, VecAssembler, dynasm};
 
-/// Most groups that are compared at the start.
-const AT_START: usize = 4;
-
 /// What there is to know for comparing.
 pub(super) struct Guard {
     /// Says that the program is another one.
@@ -31,7 +28,6 @@ pub(super) struct Guard {
     copies: Vec<Option<DynamicLabel>>,
     /// Which group is compared when control comes to an instruction.
     groups: Vec<Option<usize>>,
-    at_start: bool,
     insns: Vec<Insn>,
 }
 
@@ -39,11 +35,8 @@ impl Guard {
     pub(super) fn new(ops: &mut VecAssembler<X64Relocation>, insns: &[Insn]) -> Self {
         let changed = ops.new_dynamic_label();
         let group = if has_wide() && insns.len() >= 4 { 4 } else { insns.len().min(2) };
-        let count = insns.len().div_ceil(group);
-        let at_start = count <= AT_START;
-        let groups = if at_start { vec![None; insns.len()] } else { groups(insns, group) };
-        let (copies, insns) = (vec![None; count], insns.to_vec());
-        Self { changed, group, copies, groups, at_start, insns }
+        let (copies, groups) = (vec![None; insns.len().div_ceil(group)], groups(insns, group));
+        Self { changed, group, copies, groups, insns: insns.to_vec() }
     }
 
     fn is_wide(&self) -> bool {
@@ -90,7 +83,7 @@ fn groups(insns: &[Insn], group: usize) -> Vec<Option<usize>> {
 }
 
 impl Assembler {
-    /// Compares the length, and the first group or all. What runs a changed program stands in front of that,
+    /// Compares the length and the first group. What runs a changed program stands in front of that,
     /// so that jumps there are short.
     pub(super) fn guard_prologue(&mut self) {
         let (changed, len) = (self.guard.changed, self.guard.insns.len());
@@ -109,10 +102,6 @@ impl Assembler {
         self.keep_together(self.jump_len());
         self.jump_if(Condition::NotEqual, changed);
         self.compare_group(0);
-        if self.guard.at_start {
-            (1..self.guard.copies.len()).for_each(|group| self.compare_group(group));
-            self.leave_if_changed();
-        }
     }
 
     /// Compares what is executed from `index` on, unless that is done.
@@ -175,7 +164,8 @@ impl Assembler {
         self.ops.dynamic_relocation(copy, 0, 4 + behind_disp, 0, relocation);
     }
 
-    fn leave_if_changed(&mut self) {
+    /// Leaves if something was not equal; makes the program the slot's again.
+    pub(super) fn check_guard(&mut self) {
         let changed = self.guard.changed;
         if self.guard.is_wide() {
             // vptestmd k0, ymm16, ymm16; kortestw k0, k0
@@ -187,13 +177,6 @@ impl Assembler {
             dynasm!(self.ops ; .arch x64 ; cmp r10d, DWORD 0xffff);
         }
         self.jump_if(Condition::NotEqual, changed);
-    }
-
-    /// Leaves if something was not equal; makes the program the slot's again.
-    pub(super) fn check_guard(&mut self) {
-        if !self.guard.at_start {
-            self.leave_if_changed();
-        }
         if cfg!(target_os = "linux") {
             dynasm!(self.ops ; .arch x64 ; fs mov [r8], rcx);
         } else {
