@@ -63,8 +63,8 @@ pub unsafe extern "C" fn pcap_setfilter(p: *mut pcap_t, fp: *mut bpf_program) ->
 
 /// `pcap_offline_filter`: how much of a packet the program accepts, 0 if it rejects it.
 ///
-/// What a program costs that was compiled and is in front of the thread's table (`bpf/jit/`): nothing is
-/// saved, no argument moves, and the program's code returns to the caller.
+/// This is `run_known` of `bpf/jit/`, for tables at a known distance from the thread pointer. Nothing is saved,
+/// no argument moves, and a compiled program's code returns to the caller.
 ///
 /// # Safety
 /// `fp` is NULL or a program that ends in a return, `h` a header, `pkt` has its `caplen` bytes.
@@ -95,13 +95,38 @@ pub unsafe extern "C" fn pcap_offline_filter(
         // Jumps to here are short: the processor fetches 32 bytes at a time.
         "2: jmp {anything}",
         "3: jmp {far}",
-        "4: jmp {behind_front}",
+        // A program that is not in front: in one of two slots, or to be interpreted.
+        "4: mov rax, fs:[r8 + {others}]",
+        "test rax, rax",
+        "jz 5f",
+        "mov r9d, ecx",
+        "and r9d, {pairs}",
+        "add rax, r9",
+        "cmp [rax], rcx",
+        "je 6f",
+        "add rax, {slot}",
+        "cmp [rax], rcx",
+        "je 6f",
+        "5: inc byte ptr fs:[r8 + {interpreted}]",
+        "jnz {interpret}",
+        "jmp {sample}",
+        "6: mov qword ptr [rax], {running}",
+        "mov r8, rax",
+        "sub r8, fs:0",
+        "jmp qword ptr [rax + {slot_entry}]",
         insns = const offset_of!(bpf_program, bf_insns),
         key = const bpf::front::KEY,
         entry = const bpf::front::ENTRY,
+        others = const bpf::front::OTHERS,
+        interpreted = const bpf::front::INTERPRETED,
+        pairs = const bpf::front::PAIRS_MASK,
+        slot = const bpf::front::SLOT,
+        slot_entry = const bpf::front::ENTRY - bpf::front::KEY,
+        running = const -1,
         anything = sym filter_anything,
         far = sym filter_far,
-        behind_front = sym filter_behind_front,
+        interpret = sym interpret_sized,
+        sample = sym interpret_sampled,
     )
 }
 
@@ -150,29 +175,6 @@ unsafe extern "C" fn filter_far(
     // SAFETY: as many instructions and bytes as program and header say, says the caller.
     unsafe {
         match bpf::run_known(call(fp, h, pkt)) {
-            Run::Done(verdict) => verdict as c_int,
-            Run::Interpret => interpret_sized(fp, h, pkt),
-            Run::Sample => interpret_sampled(fp, h, pkt),
-        }
-    }
-}
-
-/// Runs a program that is not in front of the thread's table, which is near.
-///
-/// # Safety
-/// As for [`filter_far`]; `insns` is the program's, `offset` what `oxpcap_filter_offset` says.
-#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-#[inline(never)]
-unsafe extern "C" fn filter_behind_front(
-    fp: *const bpf_program,
-    h: *const pcap_pkthdr,
-    pkt: *const c_uchar,
-    insns: *const Insn,
-    offset: isize,
-) -> c_int {
-    // SAFETY: as in `filter_far`.
-    unsafe {
-        match bpf::front::run_behind_front(call(fp, h, pkt), insns, offset) {
             Run::Done(verdict) => verdict as c_int,
             Run::Interpret => interpret_sized(fp, h, pkt),
             Run::Sample => interpret_sampled(fp, h, pkt),

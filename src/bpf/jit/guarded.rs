@@ -150,6 +150,7 @@ pub enum Run {
 }
 
 /// Runs a program that this thread has compiled; counts it where it has not been compiled.
+/// `pcap_offline_filter` does the same in its own way where it can.
 ///
 /// # Safety
 /// `call` is valid.
@@ -164,18 +165,6 @@ pub unsafe fn run_known(call: Call) -> Run {
         }
         run_other(call, insns, table)
     }
-}
-
-/// The same where it is known that the program is not in front, and how far from the thread pointer the
-/// table is.
-///
-/// # Safety
-/// `call` is valid, `insns` is its program's, `offset` what `oxpcap_filter_offset` says.
-#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-#[inline(always)]
-pub unsafe fn run_behind_front(call: Call, insns: *const Insn, offset: isize) -> Run {
-    // SAFETY: as the caller vouches.
-    unsafe { run_other(call, insns, super::thread_table::table_at(offset)) }
 }
 
 /// The same for a program that is not in front.

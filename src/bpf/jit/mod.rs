@@ -18,11 +18,10 @@ pub(super) use burst::BurstCode;
 pub use guarded::{Call, OwnedHeader, OwnedProgram, Run, run_known};
 pub(super) use guarded::{compile, count, is_native, run_slices};
 
-/// What a caller must know that looks into the front of the thread's table itself.
+/// What a caller must know that looks into the thread's table itself.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 pub mod front {
-    pub use super::guarded::run_behind_front;
-    pub use super::thread_table::{ENTRY, KEY};
+    pub use super::thread_table::{ENTRY, INTERPRETED, KEY, OTHERS, PAIRS_MASK, SLOT};
 }
 
 use super::analysis::Analysis;

@@ -15,9 +15,17 @@ pub(super) const EMPTY: usize = 1;
 /// such a slot as it is: it could free the code that is running.
 pub(super) const RUNNING: usize = usize::MAX;
 
-/// Where in a thread's table the front's key and entry are.
+/// Where in a thread's table the front's key and entry are, and the rest.
 pub const KEY: usize = offset_of!(Table, front) + offset_of!(Slot, key);
 pub const ENTRY: usize = offset_of!(Table, front) + offset_of!(Slot, entry);
+pub const OTHERS: usize = offset_of!(Table, others);
+pub const INTERPRETED: usize = offset_of!(Table, interpreted);
+
+/// The bits of a program's address that are how far its pair is from the first of the others, and the
+/// size of a slot.
+pub const PAIRS_MASK: usize = (Others::PAIRS - 1) * size_of::<[Slot; 2]>();
+pub const SLOT: usize = size_of::<Slot>();
+const _: () = assert!(offset_of!(Slot, key) == 0 && Others::PAIRS.is_power_of_two());
 
 /// What a thread knows of the programs that it has compiled.
 ///
@@ -35,6 +43,7 @@ pub(super) struct Table {
 }
 
 /// Programs that are not in front. Each may be in either slot of one pair.
+#[repr(transparent)]
 pub(super) struct Others([[Slot; 2]; Others::PAIRS]);
 
 #[repr(C)]
@@ -103,8 +112,6 @@ impl Others {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-pub(super) use imp::table_at;
 pub(super) use imp::{far_table, thread_pointer};
 
 /// Thread-local memory as the linker and the C library lay it out.
