@@ -66,7 +66,8 @@ fn graph(insns: &[Insn]) -> Cfg {
         };
         blocks.push(Block { start: start as u32, len: len as u32, term });
     }
-    Cfg { blocks, insns: insns.to_vec(), sets: Vec::new(), root: BlockId(0), inner_jumps: false }
+    let (insns, sets) = (insns.to_vec(), Vec::new());
+    Cfg { blocks, insns, sets, root: BlockId(0), inner_jumps: false, in_order: false }
 }
 
 fn show(insns: &[Insn]) -> String {

@@ -1,7 +1,7 @@
 //! The control flow graph: basic blocks in an arena, ids for pointers.
 //!
-//! Built from the [`CondTree`] with an explicit work list: every node is given the block it starts
-//! at and the blocks to go to when it is true and when it is false, so `and`, `or` and `not`
+//! Built from the [`CondTree`] from its last node to its first, with an explicit stack: every node is
+//! given the blocks to go to when it is true and when it is false, so `and`, `or` and `not`
 //! leave nothing behind. The graph has no cycles; only the steps inside a block of a `protochain`
 //! program jump backward, and such a program is not optimized.
 
@@ -70,6 +70,9 @@ pub struct Cfg {
     pub root: BlockId,
     /// Some block's steps hold jumps (always to steps of the same block, relative as in a program).
     pub inner_jumps: bool,
+    /// The root reaches all blocks, and they are numbered in the order of a program
+    /// ([`Cfg::postorder`], read backward).
+    pub in_order: bool,
 }
 
 /// Makes the graph of a tree; accepted packets return `snaplen`, others 0.
@@ -81,118 +84,123 @@ pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
         true => (Vec::with_capacity(steps), stmts),
         false => (stmts, Vec::new()),
     };
-    let mut cfg = Cfg {
-        blocks: Vec::with_capacity(leaves + 3),
-        insns,
-        sets: tree.take_sets(),
-        root: BlockId(2),
-        inner_jumps,
-    };
-    let accept = cfg.add_block(Term::Ret(snaplen));
-    let reject = cfg.add_block(Term::Ret(0));
-    let entry = cfg.reserve();
-    let mut builder = Builder { cfg, tree, shared, work: Vec::with_capacity(16) };
-    builder.work.push(Job { part: Part::Node(root), entry, jt: accept, jf: reject });
-    builder.run();
-    builder.cfg
+    let mut blocks = Vec::with_capacity(leaves + 2);
+    blocks.extend([snaplen, 0].map(|value| Block { start: 0, len: 0, term: Term::Ret(value) }));
+    let (sets, in_order) = (tree.take_sets(), !inner_jumps);
+    let cfg = Cfg { blocks, insns, sets, root: ACCEPT, inner_jumps, in_order };
+    let mut builder = Builder { cfg, tree, shared, open: Vec::with_capacity(8) };
+    builder.cfg.root = builder.run(root);
+    builder.into_order()
 }
 
-/// What is to be built.
-enum Part {
-    Node(CondId),
-    /// The children of an `and` that are left.
-    All(ChildRange),
-    /// The children of an `or` that are left.
-    Any(ChildRange),
-}
+/// The ends of the program while it is built.
+const ACCEPT: BlockId = BlockId(0);
+const REJECT: BlockId = BlockId(1);
 
-/// A part to build: its first block is `entry`.
-struct Job {
-    part: Part,
-    entry: BlockId,
+/// A group whose last children are built.
+struct Group {
+    /// Those that are left.
+    children: ChildRange,
+    is_and: bool,
     jt: BlockId,
     jf: BlockId,
 }
 
+/// Goes through the tree from its end to its start: where a block leads is known when it is made.
 struct Builder {
     cfg: Cfg,
     tree: CondTree,
     /// The steps of all nodes, where nodes may share them.
     shared: Vec<Insn>,
-    work: Vec<Job>,
+    /// The groups around the node at hand.
+    open: Vec<Group>,
 }
 
 impl Builder {
-    fn run(&mut self) {
-        while let Some(Job { part, entry, jt, jf }) = self.work.pop() {
-            let node = match part {
-                Part::Node(node) => node,
-                Part::All(range) => {
-                    self.chain(range, entry, jt, |next| (next, jf), Part::All);
-                    continue;
+    /// Builds a tree; returns where it starts.
+    fn run(&mut self, root: CondId) -> BlockId {
+        let (mut node, mut jt, mut jf) = (root, ACCEPT, REJECT);
+        loop {
+            let entry = match self.tree.get(node) {
+                Cond::Test(steps, compare) => {
+                    self.add(steps, Term::If { test: TestOp::Compare(compare), jt, jf })
                 }
-                Part::Any(range) => {
-                    self.chain(range, entry, jf, |next| (jt, next), Part::Any);
-                    continue;
-                }
-            };
-            match self.tree.get(node) {
-                Cond::Const(value) => {
-                    let term = Term::Goto(if value { jt } else { jf });
-                    self.cfg.blocks[entry.index()].term = term;
-                }
-                Cond::Test(stmts, compare) => {
-                    let term = Term::If { test: TestOp::Compare(compare), jt, jf };
-                    self.fill(entry, stmts, term);
-                }
-                Cond::Set(stmts, set) => {
-                    let term = Term::If { test: TestOp::In(set), jt, jf };
-                    self.fill(entry, stmts, term);
-                }
-                Cond::Run(stmts) => {
-                    self.fill(entry, stmts, Term::Goto(jt));
+                Cond::Set(steps, set) => {
+                    self.add(steps, Term::If { test: TestOp::In(set), jt, jf })
                 }
                 Cond::Not(child) => {
-                    self.work.push(Job { part: Part::Node(child), entry, jt: jf, jf: jt });
+                    (node, jt, jf) = (child, jf, jt);
+                    continue;
                 }
-                Cond::And(range) => self.work.push(Job { part: Part::All(range), entry, jt, jf }),
-                Cond::Or(range) => self.work.push(Job { part: Part::Any(range), entry, jt, jf }),
-            }
+                // What leads only one way may leave blocks that nothing leads to.
+                Cond::Run(steps) => {
+                    self.cfg.in_order = false;
+                    self.add(steps, Term::Goto(jt))
+                }
+                Cond::Const(value) => {
+                    self.cfg.in_order = false;
+                    if value { jt } else { jf }
+                }
+                Cond::And(children) => {
+                    self.open.push(Group { children, is_and: true, jt, jf });
+                    jt
+                }
+                Cond::Or(children) => {
+                    self.open.push(Group { children, is_and: false, jt, jf });
+                    jf
+                }
+            };
+            (node, jt, jf) = loop {
+                let Some(group) = self.open.last_mut() else {
+                    return entry;
+                };
+                if let Some((last, others)) = self.tree.split_last(group.children) {
+                    group.children = others;
+                    break match group.is_and {
+                        true => (last, entry, group.jf),
+                        false => (last, group.jt, entry),
+                    };
+                }
+                self.open.pop();
+            };
         }
     }
 
-    /// Links the first child so that it leads to the next by the exit that `exits` gives it, and
-    /// leaves the `rest` for later: blocks that belong together lie together. The last leads to `end`.
-    fn chain(
-        &mut self,
-        range: ChildRange,
-        entry: BlockId,
-        end: BlockId,
-        exits: impl Fn(BlockId) -> (BlockId, BlockId),
-        rest: impl Fn(ChildRange) -> Part,
-    ) {
-        let Some((first, others)) = self.tree.split_first(range) else {
-            self.cfg.blocks[entry.index()].term = Term::Goto(end);
-            return;
-        };
-        let mut next = end;
-        if !self.tree.children(others).is_empty() {
-            next = self.cfg.reserve();
-            let (jt, jf) = exits(end);
-            self.work.push(Job { part: rest(others), entry: next, jt, jf });
-        }
-        let (jt, jf) = exits(next);
-        self.work.push(Job { part: Part::Node(first), entry, jt, jf });
-    }
-
-    /// Gives a block its steps and its end.
-    fn fill(&mut self, id: BlockId, StmtRange { mut start, len }: StmtRange, term: Term) {
+    /// Appends a block.
+    fn add(&mut self, StmtRange { mut start, len }: StmtRange, term: Term) -> BlockId {
         if !self.shared.is_empty() {
             let steps = &self.shared[start as usize..][..len as usize];
             start = self.cfg.insns.len() as u32;
             self.cfg.insns.extend_from_slice(steps);
         }
-        self.cfg.blocks[id.index()] = Block { start, len, term };
+        let id = BlockId(self.cfg.blocks.len() as u32);
+        self.cfg.blocks.push(Block { start, len, term });
+        id
+    }
+
+    /// The graph with its blocks from the first to the last. Each test leads, in one way or another, to
+    /// all that comes after it in the same group; so this is the order of [`Cfg::postorder`] read
+    /// backward, if the end that is reached by "false" alone comes last.
+    fn into_order(self) -> Cfg {
+        let mut cfg = self.cfg;
+        let mut end = cfg.root;
+        while let Term::If { jf: next, .. } | Term::Goto(next) = cfg.block(end).term {
+            end = next;
+        }
+        let swaps = u32::from(end == REJECT);
+        cfg.blocks.swap(0, swaps as usize);
+        let last = cfg.blocks.len() as u32 - 1;
+        let place = |BlockId(at): BlockId| BlockId(last - if at < 2 { at ^ swaps } else { at });
+        cfg.blocks.reverse();
+        for block in &mut cfg.blocks {
+            match &mut block.term {
+                Term::Ret(_) => {}
+                Term::Goto(next) => *next = place(*next),
+                Term::If { jt, jf, .. } => (*jt, *jf) = (place(*jt), place(*jf)),
+            }
+        }
+        cfg.root = place(cfg.root);
+        cfg
     }
 }
 
@@ -218,11 +226,6 @@ impl Cfg {
         let id = BlockId(u32::try_from(self.blocks.len()).expect("fewer than 2^32 blocks"));
         self.blocks.push(Block { start: 0, len: 0, term });
         id
-    }
-
-    /// Appends a block that is filled later.
-    fn reserve(&mut self) -> BlockId {
-        self.add_block(Term::Ret(0))
     }
 
     /// Blocks that the root reaches, every block behind all of its successors; of two successors

@@ -395,11 +395,11 @@ impl CondTree {
         &self.children[range.start as usize..][..range.len as usize]
     }
 
-    /// The first child of a range and the others.
-    pub fn split_first(&self, range: ChildRange) -> Option<(CondId, ChildRange)> {
+    /// The last child of a range and the others.
+    pub fn split_last(&self, range: ChildRange) -> Option<(CondId, ChildRange)> {
         let ChildRange { start, len } = range;
-        let first = *self.children(range).first()?;
-        Some((first, ChildRange { start: start + 1, len: len - 1 }))
+        let last = *self.children(range).last()?;
+        Some((last, ChildRange { start, len: len - 1 }))
     }
 
     /// The intervals of a set: inclusive, sorted, disjoint, not touching.

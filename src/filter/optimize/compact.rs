@@ -11,6 +11,7 @@ const SMALL: usize = 1 << 12;
 /// successors. Passes then go through memory from one end to the other, and need no walk to find an
 /// order: what they do to edges leads these nearer to the end.
 pub(super) fn in_program_order(cfg: &mut Cfg) {
+    cfg.in_order = true;
     const UNSEEN: u32 = u32::MAX;
     let mut place = vec![UNSEEN; cfg.blocks.len()];
     let mut order = Vec::with_capacity(cfg.blocks.len());

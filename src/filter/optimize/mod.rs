@@ -60,7 +60,10 @@ pub fn run_traced(cfg: &mut Cfg, loads: Loads, trace: &mut dyn FnMut(&str, &Cfg)
     if !split::split_blocks(cfg) {
         return;
     }
-    compact::in_program_order(cfg);
+    if !cfg.in_order {
+        compact::in_program_order(cfg);
+    }
+    debug_assert!(cfg.postorder().into_iter().rev().eq((0..cfg.blocks.len() as u32).map(BlockId)));
     let flow = Flow::new(loads == Loads::KeepAll, cfg.blocks.len());
     let values = Values::new(loads == Loads::KeepAll, cfg);
     let mut state = State { trace, flow, values, plain: is_plain(cfg) };

@@ -17,7 +17,7 @@ pub(super) fn split_blocks(cfg: &mut Cfg) -> bool {
     for id in 0..cfg.blocks.len() as u32 {
         split_block(cfg, BlockId(id));
     }
-    cfg.inner_jumps = false;
+    (cfg.inner_jumps, cfg.in_order) = (false, false);
     true
 }
 
