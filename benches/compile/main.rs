@@ -4,6 +4,7 @@
 //! `-- lists` or `-- scaling` runs one part; `-- scaling hosts nets` only shapes of such names;
 //! `-- stages hosts 10000 100000` shows how each stage grows from one size to the other.
 
+mod scaling;
 mod shapes;
 mod stages;
 
@@ -18,10 +19,10 @@ use pcap::linktype::Dlt;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    if let [part, kind, n] = &wanted[..]
-        && part == "peak"
+    if let [part, shape, n] = &wanted[..]
+        && part == scaling::CHILD
     {
-        print_peak(kind, n);
+        scaling::serve(shape, n.parse().expect("a number of terms"));
         return;
     }
     let wants = |part: &str| wanted.first().is_none_or(|wanted| wanted == part);
@@ -40,7 +41,7 @@ fn main() {
         lists(&mut reference());
     }
     if wants("scaling") {
-        scaling(wanted.get(1..).unwrap_or_default());
+        scaling::print(wanted.get(1..).unwrap_or_default());
     }
 }
 
@@ -136,96 +137,4 @@ fn lists(oracle: &mut Oracle) {
             own / 1e6
         );
     }
-}
-
-const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
-
-/// How time, size and memory grow, for the shapes whose names contain one of `only`.
-fn scaling(only: &[String]) {
-    println!("\n## Growth\n");
-    println!("| shape | terms | insns | longest path | ms | times the tenth | peak MiB |");
-    println!("|---|---|---|---|---|---|---|");
-    let wanted = |name: &&str| only.is_empty() || only.iter().any(|part| name.contains(&**part));
-    for name in shapes::names().filter(wanted) {
-        let text = shapes::filter(name, SIZES[0]);
-        let mut samples: Vec<f64> = (0..99).map(|_| time_ours(&text, 1) as f64).collect();
-        print_size(name, SIZES[0], median(&mut samples), String::new());
-        for pair in SIZES.windows(2) {
-            let [time, growth] = grow(name, pair[0], pair[1]);
-            print_size(name, pair[1], time, format!("{growth:.1}"));
-        }
-    }
-}
-
-/// Time of the larger of two sizes, in nanoseconds, and how many times the smaller's it is: median of
-/// rounds in which either takes about as long, so that a slow moment of the machine meets both.
-fn grow(name: &str, small: usize, large: usize) -> [f64; 2] {
-    const ROUND: u64 = 20_000_000;
-    const PAIR: u64 = 800_000_000;
-    const SLOW: u64 = 2_000_000_000;
-    let texts = [small, large].map(|n| shapes::filter(name, n));
-    time_ours(&texts[0], 1);
-    let few = time_ours(&texts[0], 1);
-    let many = time_ours(&texts[1], 1);
-    if many > SLOW {
-        return [many as f64, many as f64 / few as f64];
-    }
-    let runs = (ROUND / many).clamp(1, 100) as u32;
-    let more = (runs * (many / few).clamp(1, 10) as u32).div_ceil(2);
-    let rounds = (PAIR / (2 * u64::from(runs) * many)).clamp(3, 15);
-    let mut samples: [Vec<f64>; 2] = Default::default();
-    for _ in 0..rounds {
-        // Half before and half after: what gets slower in between cancels out.
-        let before = time_ours(&texts[0], more);
-        let time = time_ours(&texts[1], runs) as f64;
-        let after = time_ours(&texts[0], more);
-        samples[0].push(time);
-        samples[1].push(time / ((before + after) as f64 / 2.0));
-    }
-    samples.map(|mut list| median(&mut list))
-}
-
-fn print_size(name: &str, n: usize, time: f64, growth: String) {
-    let program = ours(&shapes::filter(name, n));
-    println!(
-        "| {name} | {n} | {} | {} | {:.2} | {growth} | {:.1} |",
-        program.len(),
-        longest_path(&program),
-        time / 1e6,
-        peak(name, n)
-    );
-}
-
-/// Most instructions that one packet can execute.
-fn longest_path(program: &[Insn]) -> usize {
-    let insn = |i: &Insn| fuzz::Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
-    fuzz::longest_path(&program.iter().map(insn).collect::<Vec<_>>())
-}
-
-/// Peak memory of a process that compiles the filter, beyond what the filter's text takes, in MiB
-/// (Linux; 0 where it is unknown).
-fn peak(name: &str, n: usize) -> f64 {
-    let program = std::env::current_exe().expect("this program");
-    let child = std::process::Command::new(program).args(["peak", name, &n.to_string()]).output();
-    let output = child.expect("a child process").stdout;
-    String::from_utf8_lossy(&output).trim().parse().unwrap_or(0.0)
-}
-
-/// The child's side: prints its peak memory in MiB, less what it had before.
-fn print_peak(name: &str, n: &str) {
-    let text = shapes::filter(name, n.parse().expect("a number"));
-    let status = |key: &str| {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
-        line.and_then(|line| line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok())
-    };
-    // "5" resets the peak (proc(5)).
-    if std::fs::write("/proc/self/clear_refs", "5").is_err() {
-        return;
-    }
-    let before = status("VmRSS:").unwrap_or(0.0);
-    let program = compile(text.as_bytes(), &ethernet(), &NoNames);
-    let after = status("VmHWM:").unwrap_or(0.0);
-    black_box(program).expect("a program");
-    println!("{}", (after - before).max(0.0) / 1024.0);
 }

@@ -1,0 +1,169 @@
+//! How time, size and memory grow.
+//!
+//! Each size is compiled in a process of its own, as a program would: what large filters do to the
+//! allocator does not change what small ones cost.
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use pcap::bpf::Insn;
+use pcap::filter::{NoNames, compile};
+
+use crate::{ethernet, median, ours, shapes, time_ours};
+
+const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
+
+/// The argument that makes a process one which compiles for another.
+pub const CHILD: &str = "serve";
+
+/// The table for the shapes whose names contain one of `only`.
+pub fn print(only: &[String]) {
+    println!("\n## Growth\n");
+    println!(
+        "| shape | terms | insns | longest path | ms | times the tenth | first ms | times the tenth | peak MiB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|");
+    let wanted = |name: &&str| only.is_empty() || only.iter().any(|part| name.contains(&**part));
+    for name in shapes::names().filter(wanted) {
+        let mut tenth = Compiler::start(name, SIZES[0]);
+        let mut samples: Vec<f64> = (0..99).map(|_| tenth.time(1)).collect();
+        row(name, SIZES[0], [median(&mut samples), tenth.first], None, tenth.peak);
+        for n in &SIZES[1..] {
+            let mut this = Compiler::start(name, *n);
+            let [time, growth] = grow(&mut tenth, &mut this);
+            let [small, first] = first_times(name, *n);
+            row(name, *n, [time, first], Some([growth, first / small]), this.peak);
+            tenth = this;
+        }
+    }
+}
+
+/// One line; times in nanoseconds.
+fn row(name: &str, n: usize, times: [f64; 2], growths: Option<[f64; 2]>, peak: f64) {
+    let program = ours(&shapes::filter(name, n));
+    let [time, first] = times.map(|time| format!("{:.2}", time / 1e6));
+    let [growth, first_growth] =
+        growths.map_or_else(Default::default, |growths| growths.map(|times| format!("{times:.1}")));
+    println!(
+        "| {name} | {n} | {} | {} | {time} | {growth} | {first} | {first_growth} | {peak:.1} |",
+        program.len(),
+        longest_path(&program),
+    );
+}
+
+/// Time of the larger of two sizes, and how many times the smaller's it is: median of
+/// rounds in which either takes about as long, so that a slow moment of the machine meets both.
+fn grow(small: &mut Compiler, large: &mut Compiler) -> [f64; 2] {
+    const ROUND: f64 = 2e7;
+    const PAIR: f64 = 8e8;
+    const SLOW: f64 = 2e9;
+    let (few, many) = (small.time(1), large.time(1));
+    if many > SLOW {
+        return [many, many / few];
+    }
+    let runs = (ROUND / many).clamp(1.0, 100.0).floor();
+    let more = (runs * (many / few).clamp(1.0, 10.0) / 2.0).ceil();
+    let rounds = (PAIR / (2.0 * runs * many)).clamp(3.0, 15.0) as u32;
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..rounds {
+        // Half before and half after: what gets slower in between cancels out.
+        let before = small.time(more as u32);
+        let time = large.time(runs as u32);
+        let after = small.time(more as u32);
+        samples[0].push(time);
+        samples[1].push(time / f64::midpoint(before, after));
+    }
+    samples.map(|mut list| median(&mut list))
+}
+
+/// Times of the first compilations of processes: of a tenth of `n` terms, and of `n`.
+fn first_times(name: &str, n: usize) -> [f64; 2] {
+    const PROCESSES: usize = 7;
+    let mut samples: [Vec<f64>; 2] = Default::default();
+    for _ in 0..PROCESSES {
+        for (list, n) in samples.iter_mut().zip([n / 10, n]) {
+            list.push(Compiler::start(name, n).first);
+        }
+    }
+    samples.map(|mut list| median(&mut list))
+}
+
+/// Most instructions that one packet can execute.
+fn longest_path(program: &[Insn]) -> usize {
+    let insn = |i: &Insn| fuzz::Insn { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    fuzz::longest_path(&program.iter().map(insn).collect::<Vec<_>>())
+}
+
+/// A process that compiles one filter; it ends when its input does.
+struct Compiler {
+    /// How long the first time took, in nanoseconds.
+    first: f64,
+    /// Most memory it took the first time beyond the filter's text, in MiB (Linux; 0 where it is unknown).
+    peak: f64,
+    child: Child,
+    questions: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Compiler {
+    fn start(name: &str, n: usize) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args([CHILD, name, &n.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a child process");
+        let questions = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().expect("its output"));
+        let mut this = Self { first: 0.0, peak: 0.0, child, questions, answers };
+        [this.first, this.peak] = [this.answer(), this.answer()];
+        this
+    }
+
+    /// Nanoseconds of one compilation, mean of so many.
+    fn time(&mut self, runs: u32) -> f64 {
+        let questions = self.questions.as_mut().expect("its input");
+        writeln!(questions, "{runs}").expect("a child that listens");
+        self.answer()
+    }
+
+    fn answer(&mut self) -> f64 {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("a child that answers");
+        line.trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Compiler {
+    fn drop(&mut self) {
+        drop(self.questions.take());
+        // However it ended, it has.
+        let _ = self.child.wait();
+    }
+}
+
+/// The child's side: compiles once and says how long it took and with how much memory, then compiles as
+/// often as each line says.
+pub fn serve(name: &str, n: usize) {
+    let text = shapes::filter(name, n);
+    let kib = |key: &str| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(key).map(str::to_owned));
+        line.and_then(|line| line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<f64>().ok())
+    };
+    // "5" resets the peak (proc(5)).
+    let reset = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+    let before = kib("VmRSS:").filter(|_| reset);
+    let start = Instant::now();
+    let program = compile(text.as_bytes(), &ethernet(), &NoNames);
+    println!("{}", start.elapsed().as_nanos());
+    let peak = before.and_then(|before| Some(kib("VmHWM:")? - before)).unwrap_or(0.0);
+    black_box(program).expect("a program");
+    println!("{}", peak.max(0.0) / 1024.0);
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let runs = line.trim().parse().expect("how often");
+        println!("{}", time_ours(&text, runs));
+    }
+}
