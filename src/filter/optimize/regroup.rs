@@ -22,12 +22,10 @@ pub(super) fn regroup_chains(
     }
     work.prepare(cfg, flow, questions);
     let mut changed = false;
-    for exit in [true, false] {
-        work.in_chain.clear();
-        work.in_chain.resize(cfg.blocks.len(), false);
+    for (exit, kind) in [(true, 1), (false, 2)] {
         for at in (0..flow.post.len()).rev() {
             let id = flow.post[at];
-            if work.chain_from(cfg, flow, id, exit) {
+            if work.chain_from(cfg, flow, id, exit, kind) {
                 changed |= work.regroup(cfg, flow, questions, exit);
             }
         }
@@ -38,41 +36,52 @@ pub(super) fn regroup_chains(
 /// Memory that is used again from one round to the next.
 #[derive(Default)]
 pub(super) struct RegroupWork {
-    /// Value of the accumulator on arrival at each block.
-    arriving: Vec<Value>,
-    /// Whether a block is in a chain already.
-    in_chain: Vec<bool>,
+    /// By block.
+    places: Vec<Place>,
     chain: Vec<BlockId>,
-    /// Group of each value in the stretch at hand.
+    /// How many value numbers there are.
+    numbers: usize,
+    /// Group of each value in the stretch at hand; made when needed.
     group_of: Vec<u32>,
     contents: Vec<(u32, Contents)>,
 }
 
+/// What is known of a block.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    /// Value of the accumulator on arrival.
+    arriving: Value,
+    /// Kinds of chains that it is in already, as bits.
+    chains: u32,
+}
+
 const NO_GROUP: u32 = u32::MAX;
+/// So few tests are compared with each other.
+const FEW: usize = 16;
 /// Several values may arrive.
 const SEVERAL: Value = u32::MAX;
 
 impl RegroupWork {
-    /// Makes room for so many value numbers.
+    /// There are so many value numbers.
     pub fn resize(&mut self, numbers: usize) {
-        self.group_of.resize(self.group_of.len().max(numbers), NO_GROUP);
+        self.numbers = numbers;
     }
 
     fn prepare(&mut self, cfg: &Cfg, flow: &Flow, questions: &[Question]) {
-        self.arriving.clear();
-        self.arriving.resize(cfg.blocks.len(), 0);
+        self.places.clear();
+        self.places.resize(cfg.blocks.len(), Place::default());
         for &id in &flow.post {
             let value = questions[id.index()].value;
             for next in successors(&cfg.block(id).term) {
-                let arriving = &mut self.arriving[next.index()];
+                let Place { arriving, .. } = &mut self.places[next.index()];
                 *arriving = if *arriving == 0 || *arriving == value { value } else { SEVERAL };
             }
         }
     }
 
-    /// Collects the chain that begins at a block; false when there is nothing to regroup.
-    fn chain_from(&mut self, cfg: &Cfg, flow: &Flow, head: BlockId, exit: bool) -> bool {
-        if self.in_chain[head.index()] {
+    /// Collects the chain of a `kind` that begins at a block; false when there is nothing to regroup.
+    fn chain_from(&mut self, cfg: &Cfg, flow: &Flow, head: BlockId, exit: bool, kind: u32) -> bool {
+        if self.places[head.index()].chains & kind != 0 {
             return false;
         }
         let Some((target, mut next)) = exits(cfg, head, exit) else {
@@ -85,7 +94,7 @@ impl RegroupWork {
             && let Some((same, after)) = exits(cfg, next, exit)
             && same == target
         {
-            self.in_chain[next.index()] = true;
+            self.places[next.index()].chains |= kind;
             self.chain.push(next);
             next = after;
         }
@@ -133,12 +142,14 @@ impl RegroupWork {
     ) -> bool {
         let places = &self.chain[stretch];
         let tested = |id: &BlockId| questions[id.index()].value;
+        let arriving = self.places[places[0].index()].arriving;
+        if places.len() <= FEW && in_order(places, arriving, tested) {
+            return false;
+        }
         // The value that the accumulator holds on arrival comes first if it is tested here.
-        let arriving = self.arriving[places[0].index()];
         let arrives = places.iter().any(|id| tested(id) == arriving);
-        let mut groups = 0;
-        let mut highest = 0;
-        let mut in_order = true;
+        let (mut groups, mut highest, mut in_order) = (0, 0, true);
+        self.group_of.resize(self.group_of.len().max(self.numbers), NO_GROUP);
         for value in arrives.then_some(arriving).into_iter().chain(places.iter().map(tested)) {
             let group = &mut self.group_of[value as usize];
             if *group == NO_GROUP {
@@ -164,6 +175,16 @@ impl RegroupWork {
         }
         !in_order
     }
+}
+
+/// Whether tests of equal values are side by side already, those of what arrives first.
+fn in_order(places: &[BlockId], arriving: Value, tested: impl Fn(&BlockId) -> Value) -> bool {
+    (1..places.len()).all(|at| {
+        let value = tested(&places[at]);
+        let comes_late =
+            || value == arriving || places[..at - 1].iter().any(|id| tested(id) == value);
+        value == tested(&places[at - 1]) || !comes_late()
+    })
 }
 
 /// The exit of a chain at a block and the block's other successor.

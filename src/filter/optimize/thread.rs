@@ -79,9 +79,14 @@ impl Edges {
         }
     }
 
-    fn keep(&mut self, others: Self) {
-        self.yes &= others.yes;
-        self.no &= others.no;
+    /// Adds, to a set of what is absent, all but `others`.
+    fn lose_all_but(&mut self, others: Self) {
+        self.yes |= !others.yes;
+        self.no |= !others.no;
+    }
+
+    fn complement(self) -> Self {
+        Self { yes: !self.yes, no: !self.no }
     }
 
     /// Those of which the answer to a question may follow, as a set of blocks.
@@ -93,9 +98,9 @@ impl Edges {
 
 /// The edges that dominate each block as sets.
 fn thread_small(router: &mut Router, about: &mut [u64]) {
-    let dominators = look_around(router, about);
+    let absent = look_around(router, about);
     for &id in &router.flow.post {
-        let known = dominators[id.index()];
+        let known = absent[id.index() % SMALL].complement();
         match router.cfg.block(id).term {
             Term::Ret(_) => {}
             Term::Goto(to) => thread_edge(router, id, (true, to), known, about),
@@ -137,17 +142,17 @@ fn thread_edge(
     router.edge(id, taken, answer, |_| None);
 }
 
-/// Finds the edges that dominate each block; and which blocks ask a question, by its
+/// Finds the edges that do not dominate each block; and which blocks ask a question, by its
 /// number, or for equality with a constant, by the number of the value.
 fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
     let Router { cfg, flow, questions, .. } = router;
-    let mut dominators = [Edges { yes: u64::MAX, no: u64::MAX }; SMALL];
-    dominators[cfg.root.index()] = Edges { yes: 0, no: 0 };
+    let mut absent = [Edges { yes: 0, no: 0 }; SMALL];
+    absent[cfg.root.index() % SMALL] = Edges { yes: u64::MAX, no: u64::MAX };
     for &id in flow.post.iter().rev() {
-        let known = dominators[id.index()];
+        let known = absent[id.index() % SMALL].complement();
         match cfg.block(id).term {
             Term::Ret(_) => {}
-            Term::Goto(to) => dominators[to.index()].keep(known),
+            Term::Goto(to) => absent[to.index() % SMALL].lose_all_but(known),
             Term::If { jt, jf, .. } => {
                 let question = &questions[id.index()];
                 if question.number != 0 {
@@ -156,12 +161,12 @@ fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
                 if question.is_equality() {
                     about[question.value as usize] |= 1 << id.0;
                 }
-                dominators[jt.index()].keep(known.with(id, true));
-                dominators[jf.index()].keep(known.with(id, false));
+                absent[jt.index() % SMALL].lose_all_but(known.with(id, true));
+                absent[jf.index() % SMALL].lose_all_but(known.with(id, false));
             }
         }
     }
-    dominators
+    absent
 }
 
 /// Whether a block goes to the same successor whatever it asks.
