@@ -119,26 +119,31 @@ pub(super) fn number_questions(
     }
 }
 
-/// Looks at the questions before only where one of them has the same hash.
+/// Looks at all questions before only where the last with the same hash is another one.
 fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
-    let (mut seen, mut number) = (0_u128, first);
+    const SLOTS: usize = 128;
+    // Places in `blocks`, counted from 1.
+    let mut last = [0_u8; SLOTS];
+    let mut number = first;
     for (at, &id) in blocks.iter().enumerate() {
         let question = questions[id.index()];
         if !question.is_some() {
             continue;
         }
-        let bit = 1 << (question.hash() % u128::BITS);
-        if seen & bit != 0
-            && let Some(same) =
-                blocks[..at].iter().find(|same| questions[same.index()].is_same(&question))
-        {
+        let slot = &mut last[question.hash() as usize % SLOTS];
+        let before = std::mem::replace(slot, at as u8 + 1);
+        if before == 0 {
+            continue;
+        }
+        let is_same = |same: &&BlockId| questions[same.index()].is_same(&question);
+        let likely = Some(&blocks[before as usize - 1]).filter(is_same);
+        if let Some(same) = likely.or_else(|| blocks[..at].iter().find(is_same)) {
             if questions[same.index()].number == 0 {
                 questions[same.index()].number = number as Value;
                 number += 1;
             }
             questions[id.index()].number = questions[same.index()].number;
         }
-        seen |= bit;
     }
     number
 }

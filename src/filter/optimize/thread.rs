@@ -89,49 +89,57 @@ impl Edges {
         Self { yes: !self.yes, no: !self.no }
     }
 
-    /// Those of which the answer to a question may follow, as a set of blocks.
-    fn about(self, question: &Question, about: &[u64]) -> u64 {
+    /// Those from which the answer to a question may follow.
+    fn about(question: &Question, about: &[u64]) -> Self {
         let same = about[question.number as usize];
-        self.yes & (about[question.value as usize] | same) | self.no & same
+        Self { yes: about[question.value as usize] | same, no: same }
+    }
+
+    fn meets(self, others: Self) -> bool {
+        self.yes & others.yes | self.no & others.no != 0
     }
 }
 
 /// The edges that dominate each block as sets.
 fn thread_small(router: &mut Router, about: &mut [u64]) {
-    let absent = look_around(router, about);
+    // Of blocks that have been visited: the edges that may decide them.
+    let mut absent = look_around(router, about);
     for &id in &router.flow.post {
         let known = absent[id.index() % SMALL].complement();
+        let mut decisive = Edges { yes: 0, no: 0 };
         match router.cfg.block(id).term {
             Term::Ret(_) => {}
-            Term::Goto(to) => thread_edge(router, id, (true, to), known, about),
+            Term::Goto(_) => {
+                thread_edge(router, id, true, known, about);
+                decisive = decisive.complement();
+            }
             Term::If { jt, jf, .. } => {
-                thread_edge(router, id, (true, jt), known.with(id, true), about);
-                thread_edge(router, id, (false, jf), known.with(id, false), about);
+                for (taken, to) in [(true, jt), (false, jf)] {
+                    let known = known.with(id, taken);
+                    if known.meets(absent[to.index() % SMALL]) {
+                        thread_edge(router, id, taken, known, about);
+                    }
+                }
+                decisive = match is_decided(&router.cfg.block(id).term) {
+                    true => decisive.complement(),
+                    false => Edges::about(&router.questions[id.index()], about),
+                };
             }
         }
+        absent[id.index() % SMALL] = decisive;
     }
 }
 
 /// Leads the edge of a block as far as what is known on it decides.
-#[inline]
-fn thread_edge(
-    router: &mut Router,
-    id: BlockId,
-    (taken, to): (bool, BlockId),
-    known: Edges,
-    about: &[u64],
-) {
-    let questions = router.questions;
-    if known.about(&questions[to.index()], about) == 0 && !is_decided(&router.cfg.block(to).term) {
-        return;
-    }
+fn thread_edge(router: &mut Router, id: BlockId, taken: bool, known: Edges, about: &[u64]) {
     let answer = |router: &Router, question: &Question| {
-        let mut facts = known.about(question, about);
+        let decisive = Edges::about(question, about);
+        let mut facts = known.yes & decisive.yes | known.no & decisive.no;
         while facts != 0 {
             // The last one first: where they contradict each other nothing ever comes.
             let fact = facts.ilog2() as usize;
             facts ^= 1 << fact;
-            let learnt = &questions[fact];
+            let learnt = &router.questions[fact];
             let answer = question.follows(router.cfg, learnt, known.yes >> fact & 1 != 0);
             if answer.is_some() {
                 return answer;
