@@ -58,6 +58,11 @@ pub(super) fn can_reject(insn: &Insn) -> bool {
     }
 }
 
+/// Whether an instruction loads the accumulator from a fixed place in the packet, as most do.
+pub(super) fn is_fixed_load(insn: &Insn) -> bool {
+    op::class(insn.code) == op::LD && op::mode(insn.code) == op::ABS
+}
+
 /// Registers that the end of a block reads.
 pub(super) fn term_uses(term: &Term) -> Regs {
     match term {
@@ -123,9 +128,14 @@ impl Flow {
         self.visit(cfg, |info, id| {
             let term = &cfg.block(id).term;
             let (mut exposed, mut written) = (0, 0);
-            for insn in cfg.insns_of(id) {
-                exposed |= uses(insn) & !written;
-                written |= defines(insn);
+            match cfg.insns_of(id) {
+                [load] if is_fixed_load(load) => written = A,
+                insns => {
+                    for insn in insns {
+                        exposed |= uses(insn) & !written;
+                        written |= defines(insn);
+                    }
+                }
             }
             exposed |= term_uses(term) & !written;
             (info.exposed, info.written) = (exposed, written);

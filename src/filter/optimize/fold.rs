@@ -2,7 +2,7 @@
 
 use super::dead::shake;
 use super::facts::Question;
-use super::flow::{Flow, term_uses};
+use super::flow::{Flow, is_fixed_load, term_uses};
 use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{Cfg, Term, TestOp};
@@ -30,10 +30,8 @@ pub(super) fn fold_insns(
         let block = &mut cfg.blocks[id.index()];
         let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
         let mut kept = 0;
-        let is_load =
-            |insn: &Insn| op::class(insn.code) == op::LD && op::mode(insn.code) == op::ABS;
         let known = match (tested, &*insns) {
-            (Some(tested), [load]) if is_load(load) => Some(tested[id.index()].value),
+            (Some(tested), [load]) if is_fixed_load(load) => Some(tested[id.index()].value),
             _ => None,
         };
         for at in 0..insns.len() {

@@ -7,7 +7,7 @@
 
 mod expressions;
 
-use super::flow::{A, Flow, Regs, X};
+use super::flow::{A, Flow, Regs, X, is_fixed_load};
 use crate::bpf::op;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
@@ -138,8 +138,9 @@ impl Values {
     /// [`Values::number_tests`] for a block whose instructions have changed since.
     pub fn number_test(&mut self, cfg: &Cfg, id: BlockId) {
         self.state = [0; 2];
-        for insn in cfg.insns_of(id) {
-            self.execute(insn);
+        match cfg.insns_of(id) {
+            [load] if is_fixed_load(load) => self.state[ACC] = self.of_fixed_load(load),
+            insns => insns.iter().for_each(|insn| self.execute(insn)),
         }
         self.ends[id.index()].exit = self.state;
     }

@@ -33,7 +33,7 @@ impl Values {
                 op::MEM => self.word_now(insn.k),
                 op::IND => self.indexed(insn, x),
                 op::MSH => self.find(insn.code, insn.k, 0, 60),
-                _ => self.find(insn.code, insn.k, 0, size_max(insn.code)),
+                _ => self.of_fixed_load(insn),
             },
             op::ALU if op::operation(insn.code) == op::NEG => self.negated(a),
             op::ALU => {
@@ -45,6 +45,11 @@ impl Values {
             op::MISC => a,
             _ => 0,
         }
+    }
+
+    /// The number that a load from a fixed place in the packet loads.
+    pub fn of_fixed_load(&mut self, load: &Insn) -> Value {
+        self.find(load.code, load.k, 0, size_max(load.code))
     }
 
     /// Runs an instruction on the registers.
