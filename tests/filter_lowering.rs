@@ -155,3 +155,16 @@ fn negative_offsets_stay_within_the_packet() {
     let filter = "wlan[- 6] != 1500 + ppp[13:4]";
     assert_eq!(accepts(filter, Dlt::IEEE802_11_RADIO, &packet), [true; 2]);
 }
+
+/// The protocol is looked at before the fragment offset, and both before what they guard, although two of
+/// the tests are about the same byte.
+#[test]
+fn a_comparison_of_two_values_brings_no_load_forward() {
+    let mut fragment = ipv4(17);
+    fragment.truncate(20);
+    fragment[7] = 1;
+    let filter = "ip[9:1] <= udp[5:2] or ip src net 10.0.0.0/30";
+    assert_eq!(accepts(filter, Dlt(12), &fragment), [true; 2]);
+    let framed = [&[0; 12][..], &[8, 0], &fragment].concat();
+    assert_eq!(accepts(filter, Dlt(1), &framed), [true; 2]);
+}

@@ -47,9 +47,11 @@ enum Task {
     Load { proto: Proto, size: u32 },
 }
 
-/// Vectors that are empty between relations.
+/// What is used again from one relation to the next.
 #[derive(Default)]
 pub(super) struct Arithmetic {
+    /// Loads with a known index are written as if it were not known.
+    indexed: bool,
     steps: Steps,
     tasks: Vec<Task>,
     values: Vec<Value>,
@@ -60,6 +62,9 @@ impl Lowerer<'_> {
     pub(super) fn relation(&mut self, rel: RelOp, left: ArithId, right: ArithId) -> Lowered {
         let mut work = std::mem::take(&mut self.arithmetic);
         work.steps.clear();
+        // Where two values of a packet are compared, the optimizer must not take one for what another
+        // test loads, as libpcap's does not: it would bring the test forward, and the other load with it.
+        work.indexed = !matches!(self.ast.arith(right), Arith::Num(_));
         let left = self.value(left, &mut work)?;
         let right = self.value(right, &mut work)?;
         let cmp = match rel {
@@ -97,7 +102,7 @@ impl Lowerer<'_> {
 
     /// Evaluates an expression, operands left to right.
     fn value(&mut self, root: ArithId, work: &mut Arithmetic) -> Result<Value, LowerError> {
-        let Arithmetic { steps, tasks, values } = work;
+        let Arithmetic { indexed, steps, tasks, values } = work;
         tasks.clear();
         values.clear();
         let mut next = Some(Task::Visit(root));
@@ -133,6 +138,7 @@ impl Lowerer<'_> {
                 }
                 Task::Load { proto, size } => {
                     let index = pop(values);
+                    let index = if *indexed { in_register(index, steps) } else { index };
                     self.header_load(proto, index, size, steps)?
                 }
             };
@@ -382,6 +388,14 @@ fn known_offset(k: u32, index: Value) -> Option<u32> {
         Place::Num(n) => k.checked_add(n).filter(|&sum| sum <= i32::MAX as u32),
         Place::Reg => None,
     }
+}
+
+/// A value that is in its register.
+fn in_register(value: Value, steps: &mut Steps) -> Value {
+    if let Place::Num(n) = value.at {
+        steps.extend([ld_imm(n), st(value.reg)]);
+    }
+    Value { at: Place::Reg, ..value }
 }
 
 /// The step that loads a value.
