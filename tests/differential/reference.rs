@@ -4,6 +4,8 @@ use fuzz::Insn;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::{self, Program};
 
+use crate::rules;
+
 /// Where a link-layer type is new, libpcap is asked for the same filter on one that differs by a
 /// header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,8 +108,9 @@ pub fn ask(question: Question, oracle: &mut Oracle) -> (Question, Answer) {
         if matches!(second, Answer::Programs(_)) || other.dlt == USB_LINUX {
             return (other, second);
         }
-        // Unknown there, too: the packets stay as they are for our own programs.
-        if other.text.contains("vxlan") {
+        // Refused there, too, for what is right to accept: the packets stay as they are for our own programs.
+        let acceptable = |error: &String| rules::may_accept(error, &other).is_some();
+        if other.text.contains("vxlan") || matches!(&second, Answer::Error(e) if acceptable(e)) {
             return (question, second);
         }
     }
