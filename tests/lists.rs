@@ -227,6 +227,19 @@ fn hosts_with_ports_grow_linearly() {
     assert!(few <= 1_510 && many <= 31 * few, "{few} for 100 terms, {many} for 3,000");
 }
 
+/// Where each term is several tests of its own, edges that stop half way for want of steps lead together what should
+/// stay apart, and every term of a longer list takes more.
+#[test]
+fn wireless_sources_grow_linearly() {
+    let size = |n| {
+        let text = shapes::filter("Ethernet sources", n);
+        let program = compile(text.as_bytes(), &Options::new(Dlt(105)), &NoNames);
+        program.expect("a filter").insns().len()
+    };
+    let (some, many) = (size(300), size(1000));
+    assert!(many * 3 <= some * 10, "{some} {many}");
+}
+
 /// A thousand terms give the verdict that each by itself, compiled alone, gives: on packets that meet
 /// a term, and on others.
 #[test]

@@ -13,7 +13,7 @@ const STEPS_PER_BLOCK: usize = 64;
 const STEPS: usize = 1 << 16;
 /// Tests that one walk of the first round may pass over. On the way there may be blocks whose own edges will
 /// pass over many at once when the round is done, or that nothing will lead to any more.
-const FIRST_STEPS: usize = 32;
+const FIRST_STEPS: usize = 64;
 /// A walk of so many steps is long: it is worth looking for rows.
 const LONG: usize = 8;
 
