@@ -47,11 +47,9 @@ enum Task {
     Load { proto: Proto, size: u32 },
 }
 
-/// What is used again from one relation to the next.
+/// Vectors that are empty between relations.
 #[derive(Default)]
 pub(super) struct Arithmetic {
-    /// Loads with a known index are written as if it were not known.
-    indexed: bool,
     steps: Steps,
     tasks: Vec<Task>,
     values: Vec<Value>,
@@ -62,9 +60,6 @@ impl Lowerer<'_> {
     pub(super) fn relation(&mut self, rel: RelOp, left: ArithId, right: ArithId) -> Lowered {
         let mut work = std::mem::take(&mut self.arithmetic);
         work.steps.clear();
-        // Where two values of a packet are compared, the optimizer must not take one for what another
-        // test loads, as libpcap's does not: it would bring the test forward, and the other load with it.
-        work.indexed = !matches!(self.ast.arith(right), Arith::Num(_));
         let left = self.value(left, &mut work)?;
         let right = self.value(right, &mut work)?;
         let cmp = match rel {
@@ -102,7 +97,7 @@ impl Lowerer<'_> {
 
     /// Evaluates an expression, operands left to right.
     fn value(&mut self, root: ArithId, work: &mut Arithmetic) -> Result<Value, LowerError> {
-        let Arithmetic { indexed, steps, tasks, values } = work;
+        let Arithmetic { steps, tasks, values } = work;
         tasks.clear();
         values.clear();
         let mut next = Some(Task::Visit(root));
@@ -138,7 +133,6 @@ impl Lowerer<'_> {
                 }
                 Task::Load { proto, size } => {
                     let index = pop(values);
-                    let index = if *indexed { in_register(index, steps) } else { index };
                     self.header_load(proto, index, size, steps)?
                 }
             };
@@ -315,12 +309,7 @@ impl Lowerer<'_> {
         let first = self.first_fragment()?;
         let guard = self.and(carried, first);
         let k = self.layout.payload.constant.wrapping_add(self.layout.network);
-        let sum = known_offset(k, index);
-        if sum.is_none() {
-            steps.extend([load(index), alu_x(op::ADD), TAX]);
-        }
-        let k = sum.unwrap_or(k);
-        steps.push(insn(op::LD | op::IND | width.code(), k));
+        steps.extend([load(index), alu_x(op::ADD), TAX, insn(op::LD | op::IND | width.code(), k)]);
         Ok(guard)
     }
 
@@ -361,41 +350,15 @@ fn needs_ipv4(proto: Proto) -> bool {
     )
 }
 
-/// Steps that load from an index plus an offset plus a constant.
+/// Steps that load from an index plus an offset plus a constant. Also a known index is an index: libpcap's
+/// optimizer moves branches before it makes one number of both, so that a byte is not taken for what
+/// another primitive looks at, whose tests would bring others forward, with all that they load.
 fn indexed(offset: Option<u8>, index: Value, k: u32, width: Size, steps: &mut Steps) {
-    let (mode, k) = match (offset, known_offset(k, index)) {
-        (None, Some(sum)) => (op::ABS, sum),
-        (Some(reg), Some(sum)) => {
-            steps.push(ldx_mem(reg));
-            (op::IND, sum)
-        }
-        (Some(reg), None) => {
-            steps.extend([ldx_mem(reg), load(index), alu_x(op::ADD), TAX]);
-            (op::IND, k)
-        }
-        (None, None) => {
-            steps.push(load_x(index));
-            (op::IND, k)
-        }
-    };
-    steps.push(insn(op::LD | mode | width.code(), k));
-}
-
-/// The sum of an offset and a known index if both lie within any packet: what is beyond wraps around,
-/// or is no offset for the kernel.
-fn known_offset(k: u32, index: Value) -> Option<u32> {
-    match index.at {
-        Place::Num(n) => k.checked_add(n).filter(|&sum| sum <= i32::MAX as u32),
-        Place::Reg => None,
+    match offset {
+        Some(reg) => steps.extend([ldx_mem(reg), load(index), alu_x(op::ADD), TAX]),
+        None => steps.push(load_x(index)),
     }
-}
-
-/// A value that is in its register.
-fn in_register(value: Value, steps: &mut Steps) -> Value {
-    if let Place::Num(n) = value.at {
-        steps.extend([ld_imm(n), st(value.reg)]);
-    }
-    Value { at: Place::Reg, ..value }
+    steps.push(insn(op::LD | op::IND | width.code(), k));
 }
 
 /// The step that loads a value.
