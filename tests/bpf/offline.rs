@@ -219,3 +219,35 @@ fn programs_change_in_their_first_runs() {
         assert_eq!(offline(insns[1..].as_ptr(), 1, &0, 1), 0);
     }
 }
+
+/// Programs that run often are compiled, whatever has run before, as long as there is room for them:
+/// one after the other, and in turns with each other or with one that cannot be compiled.
+#[test]
+fn programs_that_run_often_are_compiled() {
+    let jit = cfg!(target_arch = "x86_64")
+        && std::env::var_os("PCAPX_JIT").is_none_or(|value| value != "off");
+    let program = |k| [Insn::stmt(0x30, 0), Insn::stmt(0x04, k), Insn::stmt(0x16, 0)];
+    let run = |insns: &[Insn]| offline(insns.as_ptr(), insns.len(), &1, 1);
+    let programs: Vec<_> = (0..32).map(program).collect();
+    let (abandoned, others) = programs.split_at(8);
+    for insns in abandoned {
+        (0..ENOUGH * 3 / 4).for_each(|_| assert_eq!(run(insns), 1 + insns[1].k));
+        assert!(!bpf::is_cached_native(insns));
+    }
+    for count in [3, 2, 1, 9] {
+        // At places where nothing was before.
+        let turns: Vec<_> = others.iter().skip(count).take(count).collect();
+        for _ in 0..2 * ENOUGH {
+            turns.iter().for_each(|insns| assert_eq!(run(&insns[..]), 1 + insns[1].k));
+        }
+        let natives = turns.iter().filter(|insns| bpf::is_cached_native(&insns[..])).count();
+        assert!(!jit || natives == count, "{natives} of {count}");
+    }
+    // A jump out of the program, which only some packets would take.
+    let invalid = [Insn::jump(0x15, 9, 7, 0), Insn::stmt(0x06, 5)];
+    let insns = program(40);
+    for _ in 0..2 * ENOUGH {
+        assert_eq!((run(&invalid), run(&insns)), (5, 41));
+    }
+    assert_eq!((bpf::is_cached_native(&invalid), bpf::is_cached_native(&insns)), (false, jit));
+}

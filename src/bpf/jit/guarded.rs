@@ -98,17 +98,35 @@ thread_local! {
 
     /// Programs that are interpreted, as far as [`Run::Sample`] came across them.
     static CANDIDATES: [Cell<Candidate>; CANDIDATE_COUNT] =
-        const { [const { Cell::new(Candidate { address: 0, len: 0, samples: 0 }) }; CANDIDATE_COUNT] };
+        const { [const { Cell::new(Candidate::NONE) }; CANDIDATE_COUNT] };
+
+    /// Runs that were looked at.
+    static SAMPLES: Cell<u16> = const { Cell::new(0) };
 }
 
 const CANDIDATE_COUNT: usize = 8;
+
+/// Samples after which a candidate that was not among them gives way to any other.
+const FORGOTTEN: u16 = 64;
 
 #[derive(Clone, Copy)]
 struct Candidate {
     address: usize,
     len: u32,
     /// Below 0 where compiling has failed.
-    samples: i32,
+    samples: i16,
+    /// What [`SAMPLES`] was when it was seen last.
+    seen: u16,
+}
+
+impl Candidate {
+    const NONE: Self = Self { address: 0, len: 0, samples: 0, seen: 0 };
+
+    /// How much there is to be lost by forgetting it. What does not run any more is worth nothing, or
+    /// programs that take turns would drive out each other for ever.
+    fn worth(self, now: u16) -> i16 {
+        if now.wrapping_sub(self.seen) > FORGOTTEN { i16::MIN } else { self.samples }
+    }
 }
 
 type Pair = [Option<GuardedCode>; 2];
@@ -256,13 +274,17 @@ pub(in crate::bpf) fn is_native(insns: &[Insn]) -> bool {
 /// Counts a run that was interpreted, of those that are counted; about how many runs of this program
 /// there have been.
 pub(in crate::bpf) fn count(insns: &[Insn]) -> u64 {
+    let now = SAMPLES.get().wrapping_add(1);
+    SAMPLES.set(now);
+    // Not always as many runs to the next one: programs that take turns are all to be seen.
+    far_table().interpreted.set((now % 8) as u8);
     CANDIDATES.with(|candidates| {
         let address = insns.as_ptr().addr();
         let len = u32::try_from(insns.len()).unwrap_or(u32::MAX);
         let is_it =
             |slot: &&Cell<Candidate>| slot.get().address == address && slot.get().len == len;
         let known = candidates.iter().find(is_it);
-        let mut candidate = Candidate { address, len, samples: 0 };
+        let mut candidate = Candidate { address, len, ..Candidate::NONE };
         // Where there is no room, one goes that has been seen seldom.
         let slot = match known {
             Some(slot) => {
@@ -270,10 +292,11 @@ pub(in crate::bpf) fn count(insns: &[Insn]) -> u64 {
                 slot
             }
             None => {
-                candidates.iter().min_by_key(|slot| slot.get().samples).unwrap_or(&candidates[0])
+                candidates.iter().min_by_key(|slot| slot.get().worth(now)).unwrap_or(&candidates[0])
             }
         };
         candidate.samples = candidate.samples.saturating_add(1);
+        candidate.seen = now;
         slot.set(candidate);
         u64::try_from(candidate.samples).unwrap_or(0) * u64::from(RUNS_A_SAMPLE)
     })

@@ -51,6 +51,10 @@ pub(super) fn assemble(insns: &[Insn], analysis: &Analysis, form: Form) -> Optio
     }
     let mut long = Assembler::new(insns, form);
     long.write(insns, analysis);
+    // Single packets of mixed traffic take up to a fifth longer where jumps lie closer together.
+    if form != Form::Guarded {
+        return long.ops.finalize().ok();
+    }
     // Once more, now that it is known how far jumps go.
     let mut short = Assembler { short: long.short_jumps(), ..Assembler::new(insns, form) };
     short.write(insns, analysis);
