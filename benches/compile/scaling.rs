@@ -81,8 +81,9 @@ fn grow(small: &mut Compiler, large: &mut Compiler) -> [f64; 2] {
 /// Times of the first compilations of processes: of a tenth of `n` terms, and of `n`.
 fn first_times(name: &str, n: usize) -> [f64; 2] {
     const PROCESSES: usize = 7;
+    const LONG: f64 = 2e9;
     let mut samples: [Vec<f64>; 2] = Default::default();
-    for _ in 0..PROCESSES {
+    while samples[1].len() < PROCESSES && samples[1].iter().sum::<f64>() < LONG {
         for (list, n) in samples.iter_mut().zip([n / 10, n]) {
             list.push(Compiler::start(name, n).first);
         }
