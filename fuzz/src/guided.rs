@@ -60,7 +60,8 @@ const CONTINUATIONS: u32 = 64;
 
 /// Whether a program that rejects a packet for a byte that is not there (or for a division by zero)
 /// accepts all packets that begin like it (whatever the quotient), as far as a good number of them
-/// can tell. Continuations on which it reads memory that it never wrote say nothing.
+/// can tell. Continuations on which it reads memory that it never wrote, or follows a chain of protocols
+/// for ever, say nothing.
 pub fn bytes_decide(program: &[Insn], bytes: &[u8], length: u32, rng: &mut Rng) -> bool {
     let run = |bytes: &[u8], imagined| trace::run(program, View { bytes, length, imagined });
     matches!(run(bytes, None), End::Missing | End::DivisionByZero)
@@ -70,7 +71,7 @@ pub fn bytes_decide(program: &[Insn], bytes: &[u8], length: u32, rng: &mut Rng) 
                 _ => extend(program, bytes, length, rng),
             };
             let imagined = Some(Imagined(rng.bits()));
-            matches!(run(&longer, imagined), End::Returns(1..) | End::Unwritten)
+            matches!(run(&longer, imagined), End::Returns(1..) | End::Unwritten | End::Lost)
         })
 }
 
