@@ -31,7 +31,8 @@ struct Def {
     max: u32,
     /// The first of the few expressions over this number that no table is needed for.
     first: Value,
-    /// The next of those over the same number, or that the number is in the table.
+    /// The next of those over the same number, or of loads from the same offset; or that the number is in
+    /// the table.
     next: Value,
 }
 
@@ -58,6 +59,10 @@ pub(super) struct Values {
     table: Vec<Value>,
     /// How many numbers it has.
     filled: usize,
+    /// The first number of a load from each offset below `near`: places near each other are mostly looked
+    /// for one after the other.
+    loads: Vec<Value>,
+    near: u32,
     /// The graph is [`LARGE`].
     large: bool,
     /// What scratch words hold is followed from block to block.
@@ -106,6 +111,7 @@ impl Values {
             exact,
             defs: Vec::with_capacity(room),
             table: Vec::with_capacity(slots),
+            loads: Vec::with_capacity(64),
             ends: Vec::with_capacity(cfg.blocks.len()),
             ..Self::default()
         }
@@ -276,6 +282,8 @@ impl Values {
         self.defs.reserve(room);
         self.defs.extend([UNKNOWN; UNREAD as usize + 1]);
         self.filled = 0;
+        self.near = near_offsets(cfg);
+        self.loads.clear();
         self.table.clear();
         self.table.resize(slots, 0);
     }
@@ -339,6 +347,11 @@ fn expected_values(cfg: &Cfg) -> (usize, usize) {
         false => (values / 2, values / 8),
     };
     (room, slots.next_power_of_two())
+}
+
+/// Loads from offsets below this are found without the table. Its memory is bounded by the graph's.
+fn near_offsets(cfg: &Cfg) -> u32 {
+    2 * cfg.blocks.len() as u32 + 128
 }
 
 /// Of a value that nothing is known about.

@@ -1,6 +1,6 @@
 //! Expressions over value numbers: what instructions load and compute.
 
-use super::{ACC, CONST, Def, IDX, Value, Values};
+use super::{ACC, CONST, Def, IDX, Value, Values, is_fixed_load};
 use crate::bpf::{Insn, op};
 
 /// So many expressions over a number are found from it: it has just been made, mostly, and is in the
@@ -33,7 +33,8 @@ impl Values {
                 op::MEM => self.word_now(insn.k),
                 op::IND => self.indexed(insn, x),
                 op::MSH => self.find(insn.code, insn.k, 0, 60),
-                _ => self.of_fixed_load(insn),
+                _ if is_fixed_load(insn) => self.of_fixed_load(insn),
+                _ => self.find(insn.code, insn.k, 0, u32::MAX),
             },
             op::ALU if op::operation(insn.code) == op::NEG => self.negated(a),
             op::ALU => {
@@ -49,7 +50,33 @@ impl Values {
 
     /// The number that a load from a fixed place in the packet loads.
     pub fn of_fixed_load(&mut self, load: &Insn) -> Value {
-        self.find(load.code, load.k, 0, size_max(load.code))
+        self.fixed(load.code, load.k)
+    }
+
+    /// The number of what a load finds at an offset.
+    fn fixed(&mut self, code: u16, offset: u32) -> Value {
+        let max = size_max(code);
+        if offset >= self.near {
+            return self.find(code, offset, 0, max);
+        }
+        let place = offset as usize;
+        if place >= self.loads.len() {
+            self.loads.resize(2 * place + 32, 0);
+        }
+        let (mut at, mut last) = (self.loads[place], 0);
+        while at != 0 {
+            let def = &self.defs[at as usize];
+            if def.code == code {
+                return at;
+            }
+            (last, at) = (at, def.next);
+        }
+        let value = self.push(Def::new(code, offset, 0, max));
+        match last {
+            0 => self.loads[place] = value,
+            _ => self.defs[last as usize].next = value,
+        }
+        value
     }
 
     /// Runs an instruction on the registers.
@@ -80,7 +107,7 @@ impl Values {
             && let Some(base) = self.constant(index)
             && let Some(offset) = self.add_offsets(base, insn.k)
         {
-            return self.find(absolute, offset, 0, max);
+            return self.fixed(absolute, offset);
         }
         self.find_over(index, insn.code, insn.k, max)
     }
@@ -184,7 +211,7 @@ impl Values {
     /// The number of an expression in the table, a new one if need be.
     fn find(&mut self, code: u16, a: u32, b: u32, max: u32) -> Value {
         let mask = self.table.len() - 1;
-        let mut slot = first_slot(code, a, b) & mask;
+        let mut slot = hash(code, a, b) as usize & mask;
         loop {
             match self.table[slot] {
                 0 => break,
@@ -216,21 +243,13 @@ impl Values {
         self.table.clear();
         self.table.resize(size, 0);
         for (value, def) in (0..).zip(&self.defs).filter(|(_, def)| def.next == IN_TABLE) {
-            let mut slot = first_slot(def.code, def.a, def.b) & (size - 1);
+            let mut slot = hash(def.code, def.a, def.b) as usize & (size - 1);
             while self.table[slot] != 0 {
                 slot = (slot + 1) & (size - 1);
             }
             self.table[slot] = value;
         }
     }
-}
-
-/// Where the table is searched first. Loads from places near each other are mostly looked for one after
-/// the other: they share cache lines.
-fn first_slot(code: u16, a: u32, b: u32) -> usize {
-    const NEAR: u32 = 31;
-    let is_load = op::class(code) == op::LD && op::mode(code) == op::ABS;
-    (if is_load { hash(code, a & !NEAR, b) & !NEAR | a & NEAR } else { hash(code, a, b) }) as usize
 }
 
 /// Mixes an expression into a table index: every bit depends on every bit of the expression.
