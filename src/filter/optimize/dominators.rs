@@ -20,8 +20,13 @@ pub(super) fn block_node(id: BlockId) -> Node {
 }
 
 /// Whether a node is a block.
-fn is_block(node: Node) -> bool {
+pub(super) fn is_block(node: Node) -> bool {
     node.is_multiple_of(3)
+}
+
+/// Whether an edge is taken when the answer is yes, or always.
+pub(super) fn is_yes(edge: Node) -> bool {
+    edge % 3 == 1
 }
 
 /// A block and its edges.
@@ -32,9 +37,9 @@ struct Links {
     depth: u32,
     /// The edges' jump; their parent is the block.
     edge_jump: Node,
-    /// First block whose parent is the block or an edge of it, in the order of a program.
+    /// Last block in the program whose parent is the block or an edge of it.
     child: [u32; 3],
-    /// The next block with the same parent.
+    /// The block before it with the same parent.
     sibling: u32,
 }
 
@@ -45,7 +50,8 @@ pub(super) struct Dominators {
 }
 
 impl Dominators {
-    /// Builds the tree anew.
+    /// Builds the tree anew. Ends of the program, below which there is nothing and which many edges lead
+    /// to, stand right below the root.
     pub fn update(&mut self, cfg: &Cfg, flow: &Flow) {
         let empty = Links {
             parent: NONE,
@@ -58,6 +64,9 @@ impl Dominators {
         self.blocks.clear();
         self.blocks.resize(cfg.blocks.len(), empty);
         let root = block_node(cfg.root);
+        for end in &flow.ends {
+            self.blocks[end.index()].parent = root;
+        }
         for &id in flow.post.iter().rev() {
             let node = block_node(id);
             let links = self.blocks[id.index()];
@@ -72,20 +81,21 @@ impl Dominators {
             for (edge, next) in (node + 1..).zip(successors(&cfg.block(id).term)) {
                 self.blocks[next.index()].parent = match self.blocks[next.index()].parent {
                     NONE => edge,
+                    parent if parent == root => root,
                     parent => self.common(parent, edge),
                 };
             }
         }
-        // Last in the program first, so that children end up in program order.
-        for &id in flow.post.iter().filter(|&&id| block_node(id) != root) {
+        for &id in flow.post.iter().rev().filter(|&&id| block_node(id) != root) {
             let parent = self.blocks[id.index()].parent;
-            let first = &mut self.blocks[parent as usize / 3].child[parent as usize % 3];
-            let sibling = std::mem::replace(first, id.0);
+            let last = &mut self.blocks[parent as usize / 3].child[parent as usize % 3];
+            let sibling = std::mem::replace(last, id.0);
             self.blocks[id.index()].sibling = sibling;
         }
     }
 
-    fn parent(&self, node: Node) -> Node {
+    /// The node right above; the root's is the root.
+    pub fn parent(&self, node: Node) -> Node {
         if is_block(node) { self.blocks[node as usize / 3].parent } else { node - node % 3 }
     }
 
@@ -129,11 +139,17 @@ impl Dominators {
         if self.depth(jump) >= depth { jump } else { self.parent(node) }
     }
 
-    /// Blocks right below a node, in program order.
-    pub fn children(&self, node: Node) -> impl Iterator<Item = BlockId> {
-        let next = |id: u32| (id != NONE).then_some(id);
-        let first = self.blocks[node as usize / 3].child[node as usize % 3];
-        std::iter::successors(next(first), move |&id| next(self.blocks[id as usize].sibling))
-            .map(BlockId)
+    /// The last block in the program right below a node.
+    pub fn last_child(&self, node: Node) -> Option<BlockId> {
+        some(self.blocks[node as usize / 3].child[node as usize % 3])
     }
+
+    /// The block before one in the program that is right below the same node.
+    pub fn previous(&self, id: BlockId) -> Option<BlockId> {
+        some(self.blocks[id.index()].sibling)
+    }
+}
+
+fn some(id: u32) -> Option<BlockId> {
+    (id != NONE).then_some(BlockId(id))
 }

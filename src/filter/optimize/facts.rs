@@ -216,13 +216,13 @@ impl Facts {
     }
 
     /// A mark to [`Facts::rewind`] to.
-    pub fn mark(&self) -> usize {
-        self.learnt.len()
+    pub fn mark(&self) -> u32 {
+        self.learnt.len() as u32
     }
 
     /// Forgets what was learnt since the mark.
-    pub fn rewind(&mut self, mark: usize) {
-        for Learnt { about, before, .. } in self.learnt.drain(mark..).rev() {
+    pub fn rewind(&mut self, mark: u32) {
+        for Learnt { about, before, .. } in self.learnt.drain(mark as usize..).rev() {
             self.known[about as usize] = before;
         }
     }

@@ -103,6 +103,8 @@ pub(super) struct Flow {
     pub exact: bool,
     /// Reachable blocks, each behind its successors: the last one in the program first.
     pub post: Vec<BlockId>,
+    /// Those of them that return.
+    pub ends: Vec<BlockId>,
     /// By block.
     pub info: Vec<Info>,
     /// Every block that tests the accumulator loads all that it needs itself.
@@ -154,14 +156,20 @@ impl Flow {
         self.count_edges(cfg);
         self.has_gotos = false;
         self.post.clear();
+        self.ends.clear();
         let root = cfg.root.index();
         for (at, block) in cfg.blocks.iter().enumerate().skip(root).rev() {
             if self.info[at].incoming == 0 {
                 continue;
             }
-            self.has_gotos |= matches!(block.term, Term::Goto(_));
+            let id = BlockId(at as u32);
+            match block.term {
+                Term::Ret(_) => self.ends.push(id),
+                Term::Goto(_) => self.has_gotos = true,
+                Term::If { .. } => {}
+            }
             let live_out = self.live_out(&block.term);
-            let (id, info) = (BlockId(at as u32), &mut self.info[at]);
+            let info = &mut self.info[at];
             self.self_contained &= look(info, id);
             info.live_in = info.exposed | (live_out & !info.written);
             self.post.push(id);

@@ -13,8 +13,9 @@ pub(super) struct Rows {
     places: Vec<Place>,
     /// By row, its first test and where its last one leads when it fails.
     rows: Vec<[BlockId; 2]>,
-    /// Tests by row and constant. Open addressing.
-    table: Vec<u32>,
+    /// By row and constant: the constant, and the test for it. Open addressing; most that are looked for are
+    /// not there, which the constants alone tell.
+    table: Vec<(u32, u32)>,
 }
 
 /// Where a block stands.
@@ -30,11 +31,12 @@ const NONE: u32 = u32::MAX;
 impl Rows {
     /// Finds all rows. Every block loads what it tests.
     pub fn new(cfg: &Cfg, flow: &Flow, questions: &[Question]) -> Self {
-        let slots = (2 * flow.post.len()).next_power_of_two();
+        let is_equality = |id: &&BlockId| questions[id.index()].is_equality();
+        let slots = (2 * flow.post.iter().filter(is_equality).count()).next_power_of_two();
         let mut found = Self {
             places: vec![Place { row: NONE, left: 0 }; cfg.blocks.len()],
             rows: Vec::new(),
-            table: vec![NONE; slots],
+            table: vec![(0, NONE); slots],
         };
         for &id in &flow.post {
             let question = &questions[id.index()];
@@ -59,29 +61,29 @@ impl Rows {
         if row != NONE
             && self.rows[row as usize][0] == jf
             && questions[jf.index()].value == question.value
-            && let slot = self.slot(row, constant, questions)
-            && self.table[slot] == NONE
+            && let slot = self.slot(row, constant)
+            && self.table[slot].1 == NONE
         {
-            self.table[slot] = id.0;
+            self.table[slot] = (constant, id.0);
             self.rows[row as usize][0] = id;
             self.places[id.index()] = Place { row, left: left + 1 };
             return;
         }
         let row = self.rows.len() as u32;
         self.rows.push([id, jf]);
-        let slot = self.slot(row, constant, questions);
-        self.table[slot] = id.0;
+        let slot = self.slot(row, constant);
+        self.table[slot] = (constant, id.0);
         self.places[id.index()] = Place { row, left: 0 };
     }
 
     /// Where the test for a constant is in the table, or belongs.
-    fn slot(&self, row: u32, constant: u32, questions: &[Question]) -> usize {
+    fn slot(&self, row: u32, constant: u32) -> usize {
         let mask = self.table.len() - 1;
         let mut slot = hash(0, row, constant) as usize & mask;
-        while self.table[slot] != NONE && {
-            let test = self.table[slot] as usize;
-            self.places[test].row != row || questions[test].constant() != Some(constant)
-        } {
+        while let (other, test) = self.table[slot]
+            && test != NONE
+            && (other != constant || self.places[test as usize].row != row)
+        {
             slot = (slot + 1) & mask;
         }
         slot
@@ -89,10 +91,10 @@ impl Rows {
 
     /// Where a value that equals `constant` goes from a test that it fails: to the test in the row that it
     /// passes, or behind the row.
-    pub fn next(&self, id: BlockId, constant: u32, questions: &[Question]) -> Option<BlockId> {
+    pub fn next(&self, id: BlockId, constant: u32) -> Option<BlockId> {
         let Place { row, left } = self.places[id.index()];
         let [_, end] = *self.rows.get(row as usize)?;
-        let test = self.table[self.slot(row, constant, questions)];
+        let (_, test) = self.table[self.slot(row, constant)];
         let passes = test != NONE && self.places[test as usize].left < left;
         Some(if passes { BlockId(test) } else { end })
     }

@@ -1,6 +1,6 @@
 //! Known branches: an edge on which the outcome of the next test is known goes past it.
 
-use super::dominators::{Dominators, Node, block_node};
+use super::dominators::{Dominators, Node, block_node, is_block, is_yes};
 use super::facts::{Facts, Question};
 use super::flow::{A, Flow, Regs, X, can_reject, successors};
 use super::rows::Rows;
@@ -52,7 +52,8 @@ pub(super) struct ThreadWork {
     about: Vec<u64>,
     /// Empty between rounds.
     facts: Facts,
-    stack: Vec<Visit>,
+    /// By edge on the way to the node at hand: where its facts begin.
+    marks: Vec<u32>,
     /// Steps left for all rounds together; none before the first.
     steps: Option<usize>,
 }
@@ -186,45 +187,50 @@ fn is_decided(term: &Term) -> bool {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Visit {
-    /// A node of the dominator tree.
-    Enter(Node),
-    /// Everything that an edge dominates has been seen; the mark is where its facts begin.
-    Leave(Node, usize),
-}
-
-/// Visits the dominator tree depth first, with the facts that hold at each edge.
+/// Visits the dominator tree depth first, with the facts that hold at each edge. Of what is below a node,
+/// the last in the program comes first.
 fn thread_large(router: &mut Router, numbers: usize, work: &mut ThreadWork) {
     work.dominators.update(router.cfg, router.flow);
     work.facts.reset(numbers);
-    let ThreadWork { dominators, facts, stack, .. } = work;
-    stack.clear();
-    stack.push(Visit::Enter(block_node(router.cfg.root)));
-    while let Some(visit) = stack.pop() {
-        match visit {
-            Visit::Leave(edge, mark) => {
-                let id = BlockId(edge / 3);
-                let answer = |r: &Router, question: &Question| facts.answer(r.cfg, question);
-                router.edge(id, edge % 3 == 1, answer, |value| facts.constant(value));
-                facts.rewind(mark);
-            }
-            Visit::Enter(node) => {
-                let id = BlockId(node / 3);
-                if node % 3 == 0 {
-                    let edges = successors(&router.cfg.block(id).term).count() as u32;
-                    stack.extend((1..=edges).map(|edge| Visit::Enter(node + edge)));
-                } else {
-                    stack.push(Visit::Leave(node, facts.mark()));
-                    let question = &router.questions[id.index()];
-                    if question.is_some() {
-                        facts.learn(question, node % 3 == 1);
-                    }
-                }
-                // In program order, so that the last is on top.
-                stack.extend(dominators.children(node).map(|id| Visit::Enter(block_node(id))));
+    let ThreadWork { dominators, facts, marks, .. } = work;
+    let root = block_node(router.cfg.root);
+    let mut node = root;
+    loop {
+        if !is_block(node) {
+            marks.push(facts.mark());
+            let question = &router.questions[node as usize / 3];
+            if question.is_some() {
+                facts.learn(question, is_yes(node));
             }
         }
+        if let Some(child) = dominators.last_child(node) {
+            node = block_node(child);
+            continue;
+        }
+        // Up, as long as all below has been seen.
+        node = loop {
+            let id = BlockId(node / 3);
+            if is_block(node) {
+                let edges = successors(&router.cfg.block(id).term).count() as Node;
+                if edges > 0 {
+                    break node + edges;
+                }
+            } else {
+                let answer = |r: &Router, question: &Question| facts.answer(r.cfg, question);
+                router.edge(id, is_yes(node), answer, |value| facts.constant(value));
+                facts.rewind(marks.pop().unwrap_or_default());
+                if !is_yes(node) {
+                    break node - 1;
+                }
+            }
+            if block_node(id) == root {
+                return;
+            }
+            match dominators.previous(id) {
+                Some(sibling) => break block_node(sibling),
+                None => node = dominators.parent(block_node(id)),
+            }
+        };
     }
 }
 
@@ -323,7 +329,7 @@ impl Router<'_> {
             return jf;
         }
         let rows = self.rows.get_or_insert_with(|| Rows::new(self.cfg, self.flow, self.questions));
-        rows.next(id, known, self.questions).unwrap_or(jf)
+        rows.next(id, known).unwrap_or(jf)
     }
 
     /// Whether passing over a decided test loses no load: what the test itself reads has been
