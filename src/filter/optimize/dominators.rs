@@ -6,7 +6,7 @@
 //! jump pointers (one per node, skew-binary), which are set when a node is added.
 
 use super::flow::{Flow, successors};
-use crate::filter::cfg::{BlockId, Cfg};
+use crate::filter::cfg::{BlockId, Cfg, Term};
 
 /// A node: `3 * block`, or `3 * block + 1 + n` for the block's edge `n` (true first).
 pub(super) type Node = u32;
@@ -50,8 +50,8 @@ pub(super) struct Dominators {
 }
 
 impl Dominators {
-    /// Builds the tree anew. Ends of the program, below which there is nothing and which many edges lead
-    /// to, stand right below the root.
+    /// Builds the tree anew. Ends of the program that many edges lead to stand right below the root:
+    /// nothing is below them, so nobody asks what dominates them.
     pub fn update(&mut self, cfg: &Cfg, flow: &Flow) {
         let empty = Links {
             parent: NONE,
@@ -64,9 +64,6 @@ impl Dominators {
         self.blocks.clear();
         self.blocks.resize(cfg.blocks.len(), empty);
         let root = block_node(cfg.root);
-        for end in &flow.ends {
-            self.blocks[end.index()].parent = root;
-        }
         for &id in flow.post.iter().rev() {
             let node = block_node(id);
             let links = self.blocks[id.index()];
@@ -82,6 +79,7 @@ impl Dominators {
                 self.blocks[next.index()].parent = match self.blocks[next.index()].parent {
                     NONE => edge,
                     parent if parent == root => root,
+                    _ if matches!(cfg.block(next).term, Term::Ret(_)) => root,
                     parent => self.common(parent, edge),
                 };
             }

@@ -103,8 +103,6 @@ pub(super) struct Flow {
     pub exact: bool,
     /// Reachable blocks, each behind its successors: the last one in the program first.
     pub post: Vec<BlockId>,
-    /// Those of them that return.
-    pub ends: Vec<BlockId>,
     /// By block.
     pub info: Vec<Info>,
     /// Every block that tests the accumulator loads all that it needs itself.
@@ -156,18 +154,13 @@ impl Flow {
         self.count_edges(cfg);
         self.has_gotos = false;
         self.post.clear();
-        self.ends.clear();
         let root = cfg.root.index();
         for (at, block) in cfg.blocks.iter().enumerate().skip(root).rev() {
             if self.info[at].incoming == 0 {
                 continue;
             }
             let id = BlockId(at as u32);
-            match block.term {
-                Term::Ret(_) => self.ends.push(id),
-                Term::Goto(_) => self.has_gotos = true,
-                Term::If { .. } => {}
-            }
+            self.has_gotos |= matches!(block.term, Term::Goto(_));
             let live_out = self.live_out(&block.term);
             let info = &mut self.info[at];
             self.self_contained &= look(info, id);

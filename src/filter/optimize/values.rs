@@ -59,8 +59,8 @@ pub(super) struct Values {
     table: Vec<Value>,
     /// How many numbers it has.
     filled: usize,
-    /// The first number of a load from each offset below `near`: places near each other are mostly looked
-    /// for one after the other.
+    /// In a large graph: the first number of a load from each offset below `near`. Places near each other
+    /// are mostly looked for one after the other.
     loads: Vec<Value>,
     near: u32,
     /// The graph is [`LARGE`].
@@ -111,7 +111,6 @@ impl Values {
             exact,
             defs: Vec::with_capacity(room),
             table: Vec::with_capacity(slots),
-            loads: Vec::with_capacity(64),
             ends: Vec::with_capacity(cfg.blocks.len()),
             ..Self::default()
         }
@@ -282,7 +281,7 @@ impl Values {
         self.defs.reserve(room);
         self.defs.extend([UNKNOWN; UNREAD as usize + 1]);
         self.filled = 0;
-        self.near = near_offsets(cfg);
+        self.near = if self.large { near_offsets(cfg) } else { 0 };
         self.loads.clear();
         self.table.clear();
         self.table.resize(slots, 0);
@@ -351,7 +350,7 @@ fn expected_values(cfg: &Cfg) -> (usize, usize) {
 
 /// Loads from offsets below this are found without the table. Its memory is bounded by the graph's.
 fn near_offsets(cfg: &Cfg) -> u32 {
-    2 * cfg.blocks.len() as u32 + 128
+    2 * cfg.blocks.len() as u32
 }
 
 /// Of a value that nothing is known about.

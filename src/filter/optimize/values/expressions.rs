@@ -54,11 +54,16 @@ impl Values {
     }
 
     /// The number of what a load finds at an offset.
+    #[inline]
     fn fixed(&mut self, code: u16, offset: u32) -> Value {
-        let max = size_max(code);
-        if offset >= self.near {
-            return self.find(code, offset, 0, max);
+        if offset < self.near {
+            return self.find_near(code, offset);
         }
+        self.find(code, offset, 0, size_max(code))
+    }
+
+    /// The same without the table.
+    fn find_near(&mut self, code: u16, offset: u32) -> Value {
         let place = offset as usize;
         if place >= self.loads.len() {
             self.loads.resize(2 * place + 32, 0);
@@ -71,7 +76,7 @@ impl Values {
             }
             (last, at) = (at, def.next);
         }
-        let value = self.push(Def::new(code, offset, 0, max));
+        let value = self.push(Def::new(code, offset, 0, size_max(code)));
         match last {
             0 => self.loads[place] = value,
             _ => self.defs[last as usize].next = value,
