@@ -34,6 +34,7 @@ pub use dot::dot;
 use facts::Question;
 use flow::Flow;
 pub(super) use flow::{A, defines, uses};
+use intern::KeySet;
 use peephole::Shortened;
 use regroup::RegroupWork;
 use thread::ThreadWork;
@@ -228,14 +229,9 @@ impl State<'_> {
             peephole::shorten_tests(cfg, flow, &mut shortened)
         });
         let Shortened { blocks: mut shortened, simplified } = shortened;
-        let value = |id: &BlockId| self.values.at_exit(*id, ACC);
-        let is_shared = |id: &BlockId| {
-            let same = |other: &BlockId| value(other) == value(id);
-            self.flow.post.iter().any(|other| same(other) && !shortened.contains(other))
-        };
         let as_written = self.flow.self_contained
-            && shortened.len() <= MANY_SHORTENED
-            && shortened.iter().any(is_shared);
+            && (1..=MANY_SHORTENED).contains(&shortened.len())
+            && self.others_test_values_of(&shortened);
         if !as_written {
             if folded || simplified || changed && !self.flow.self_contained {
                 self.analyse(cfg);
@@ -249,6 +245,19 @@ impl State<'_> {
             self.flow.update(cfg);
         }
         (as_written, numbers)
+    }
+
+    /// Whether another block tests the value that one of `shortened` leaves.
+    fn others_test_values_of(&self, shortened: &[BlockId]) -> bool {
+        const BITS_PER_VALUE: usize = 64;
+        let value = |id: BlockId| self.values.at_exit(id, ACC);
+        let keys = shortened.iter().map(|&id| value(id));
+        let likely = KeySet::new(BITS_PER_VALUE * shortened.len() / 8, keys);
+        self.flow.post.iter().any(|&id| {
+            likely.may_hold(value(id))
+                && !shortened.contains(&id)
+                && shortened.iter().any(|&other| value(other) == value(id))
+        })
     }
 
     /// Finds out what each block asks; of `shortened` ones in terms of the values before that. Returns

@@ -2,6 +2,7 @@
 
 use super::facts::Question;
 use super::flow::Flow;
+use super::intern::KeySet;
 use super::values::hash;
 use crate::filter::cfg::{BlockId, Cfg, Term};
 
@@ -13,9 +14,10 @@ pub(super) struct Rows {
     places: Vec<Place>,
     /// By row, its first test and where its last one leads when it fails.
     rows: Vec<[BlockId; 2]>,
-    /// By row and constant: the constant, and the test for it. Open addressing; most that are looked for are
-    /// not there, which the constants alone tell.
-    table: Vec<(u32, u32)>,
+    /// Tests by row and constant. Open addressing.
+    table: Vec<u32>,
+    /// Most that are looked for are not in the table.
+    keys: KeySet,
 }
 
 /// Where a block stands.
@@ -32,11 +34,12 @@ impl Rows {
     /// Finds all rows. Every block loads what it tests.
     pub fn new(cfg: &Cfg, flow: &Flow, questions: &[Question]) -> Self {
         let is_equality = |id: &&BlockId| questions[id.index()].is_equality();
-        let slots = (2 * flow.post.iter().filter(is_equality).count()).next_power_of_two();
+        let count = flow.post.iter().filter(is_equality).count();
         let mut found = Self {
             places: vec![Place { row: NONE, left: 0 }; cfg.blocks.len()],
             rows: Vec::new(),
-            table: vec![(0, NONE); slots],
+            table: vec![NONE; (2 * count).next_power_of_two()],
+            keys: KeySet::new(count, std::iter::empty()),
         };
         for &id in &flow.post {
             let question = &questions[id.index()];
@@ -61,29 +64,35 @@ impl Rows {
         if row != NONE
             && self.rows[row as usize][0] == jf
             && questions[jf.index()].value == question.value
-            && let slot = self.slot(row, constant)
-            && self.table[slot].1 == NONE
+            && let slot = self.slot(row, constant, questions)
+            && self.table[slot] == NONE
         {
-            self.table[slot] = (constant, id.0);
+            self.put(id, slot, Place { row, left: left + 1 }, constant);
             self.rows[row as usize][0] = id;
-            self.places[id.index()] = Place { row, left: left + 1 };
             return;
         }
         let row = self.rows.len() as u32;
         self.rows.push([id, jf]);
-        let slot = self.slot(row, constant);
-        self.table[slot] = (constant, id.0);
-        self.places[id.index()] = Place { row, left: 0 };
+        let slot = self.slot(row, constant, questions);
+        self.put(id, slot, Place { row, left: 0 }, constant);
+    }
+
+    fn put(&mut self, id: BlockId, slot: usize, place: Place, constant: u32) {
+        self.table[slot] = id.0;
+        self.places[id.index()] = place;
+        self.keys.insert(hash(0, place.row, constant));
     }
 
     /// Where the test for a constant is in the table, or belongs.
-    fn slot(&self, row: u32, constant: u32) -> usize {
+    fn slot(&self, row: u32, constant: u32, questions: &[Question]) -> usize {
+        let key = hash(0, row, constant);
+        let is_new = !self.keys.may_hold(key);
+        let is_it = |test: usize| {
+            self.places[test].row == row && questions[test].constant() == Some(constant)
+        };
         let mask = self.table.len() - 1;
-        let mut slot = hash(0, row, constant) as usize & mask;
-        while let (other, test) = self.table[slot]
-            && test != NONE
-            && (other != constant || self.places[test as usize].row != row)
-        {
+        let mut slot = key as usize & mask;
+        while self.table[slot] != NONE && (is_new || !is_it(self.table[slot] as usize)) {
             slot = (slot + 1) & mask;
         }
         slot
@@ -91,10 +100,13 @@ impl Rows {
 
     /// Where a value that equals `constant` goes from a test that it fails: to the test in the row that it
     /// passes, or behind the row.
-    pub fn next(&self, id: BlockId, constant: u32) -> Option<BlockId> {
+    pub fn next(&self, id: BlockId, constant: u32, questions: &[Question]) -> Option<BlockId> {
         let Place { row, left } = self.places[id.index()];
         let [_, end] = *self.rows.get(row as usize)?;
-        let (_, test) = self.table[self.slot(row, constant)];
+        if !self.keys.may_hold(hash(0, row, constant)) {
+            return Some(end);
+        }
+        let test = self.table[self.slot(row, constant, questions)];
         let passes = test != NONE && self.places[test as usize].left < left;
         Some(if passes { BlockId(test) } else { end })
     }

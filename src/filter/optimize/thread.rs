@@ -329,7 +329,7 @@ impl Router<'_> {
             return jf;
         }
         let rows = self.rows.get_or_insert_with(|| Rows::new(self.cfg, self.flow, self.questions));
-        rows.next(id, known).unwrap_or(jf)
+        rows.next(id, known, self.questions).unwrap_or(jf)
     }
 
     /// Whether passing over a decided test loses no load: what the test itself reads has been
