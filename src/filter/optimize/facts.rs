@@ -150,7 +150,7 @@ fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> u
 
 /// Few questions of a large graph are asked twice, and of these alone a table is made.
 fn number_many(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
-    let mut twice = KeySet::new(blocks.len(), std::iter::empty());
+    let mut twice = KeySet::new(blocks.len() / 2, std::iter::empty());
     let mut once = KeySet::new(blocks.len(), std::iter::empty());
     let mut repeated: usize = 0;
     for question in blocks.iter().map(|id| &questions[id.index()]).filter(|q| q.is_some()) {

@@ -72,6 +72,21 @@ pub(super) fn term_uses(term: &Term) -> Regs {
     }
 }
 
+/// Registers that a block reads before it writes them, and those that it writes.
+pub(super) fn registers(cfg: &Cfg, id: BlockId) -> (Regs, Regs) {
+    let (mut exposed, mut written) = (0, 0);
+    match cfg.insns_of(id) {
+        [load] if is_fixed_load(load) => written = A,
+        insns => {
+            for insn in insns {
+                exposed |= uses(insn) & !written;
+                written |= defines(insn);
+            }
+        }
+    }
+    (exposed | (term_uses(&cfg.block(id).term) & !written), written)
+}
+
 /// The successors of a block, "true" first; equal ones are both listed.
 pub(super) fn successors(term: &Term) -> impl Iterator<Item = BlockId> + use<> {
     let (first, second) = match *term {
@@ -126,20 +141,9 @@ impl Flow {
     pub fn update(&mut self, cfg: &Cfg) {
         self.self_contained = true;
         self.visit(cfg, |info, id| {
-            let term = &cfg.block(id).term;
-            let (mut exposed, mut written) = (0, 0);
-            match cfg.insns_of(id) {
-                [load] if is_fixed_load(load) => written = A,
-                insns => {
-                    for insn in insns {
-                        exposed |= uses(insn) & !written;
-                        written |= defines(insn);
-                    }
-                }
-            }
-            exposed |= term_uses(term) & !written;
-            (info.exposed, info.written) = (exposed, written);
-            exposed == 0 && (written & A != 0 || matches!(term, Term::Ret(_)))
+            (info.exposed, info.written) = registers(cfg, id);
+            let loads = info.written & A != 0 || matches!(cfg.block(id).term, Term::Ret(_));
+            info.exposed == 0 && loads
         });
     }
 

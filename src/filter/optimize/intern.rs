@@ -1,6 +1,6 @@
 //! Common tails: blocks that do the same become one.
 
-use super::flow::{A, Flow, Regs, defines, successors, term_uses, uses};
+use super::flow::{A, Flow, registers, successors};
 use super::values::{ACC, Values, hash};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
@@ -209,16 +209,6 @@ fn some_tests_agree(cfg: &Cfg, flow: &Flow) -> bool {
     let agrees =
         |&id: &BlockId| loads(id) && end(id).is_some_and(|end| ends[..count].contains(&end));
     count > 0 && flow.post.iter().any(agrees)
-}
-
-/// Registers that a block reads before it writes them, and those that it writes.
-fn registers(cfg: &Cfg, id: BlockId) -> (Regs, Regs) {
-    let (mut exposed, mut written) = (0, 0);
-    for insn in cfg.insns_of(id) {
-        exposed |= uses(insn) & !written;
-        written |= defines(insn);
-    }
-    (exposed | (term_uses(&cfg.block(id).term) & !written), written)
 }
 
 /// Maps the successors of a block.

@@ -147,7 +147,8 @@ impl Values {
             _ => {}
         }
         let commutes = matches!(operation, op::ADD | op::MUL | op::OR | op::AND | op::XOR);
-        let (a, b) = if commutes && b < a { (b, a) } else { (a, b) };
+        // Over the newer one, which few expressions are over; there are many over a mask.
+        let (a, b) = if commutes && a < b { (b, a) } else { (a, b) };
         let max = self.max_of(operation, a, b);
         self.find_over(a, op::ALU | operation, b, max)
     }
