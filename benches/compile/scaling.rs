@@ -1,13 +1,16 @@
 //! How time, size and memory grow.
 //!
-//! Each size is compiled in a process of its own, as a program would: what large filters do to the
-//! allocator does not change what small ones cost.
+//! Each size is compiled in processes of its own, as a program would: what large filters do to the
+//! allocator does not change what small ones cost. There are several for each size, for where its memory lies
+//! makes one process slower than another; all on one processor, for one of these may have a busy neighbour.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use pcap::bpf::Insn;
 use pcap::filter::{NoNames, compile};
 
@@ -15,11 +18,15 @@ use crate::{ethernet, median, ours, shapes, time_ours};
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 
+/// Processes for each size.
+const PROCESSES: usize = 3;
+
 /// The argument that makes a process one which compiles for another.
 pub const CHILD: &str = "serve";
 
 /// The table for the shapes whose names contain one of `only`.
 pub fn print(only: &[String]) {
+    stay_here();
     println!("\n## Growth\n");
     println!(
         "| shape | terms | insns | longest path | ms | times the tenth | first ms | times the tenth | peak MiB |"
@@ -27,17 +34,25 @@ pub fn print(only: &[String]) {
     println!("|---|---|---|---|---|---|---|---|---|");
     let wanted = |name: &&str| only.is_empty() || only.iter().any(|part| name.contains(&**part));
     for name in shapes::names().filter(wanted) {
-        let mut tenth = Compiler::start(name, SIZES[0]);
-        let mut samples: Vec<f64> = (0..99).map(|_| tenth.time(1)).collect();
-        row(name, SIZES[0], [median(&mut samples), tenth.first], None, tenth.peak);
+        let start = |n: usize| [(); PROCESSES].map(|()| Compiler::start(name, n));
+        let mut tenth = start(SIZES[0]);
+        let mut samples: Vec<f64> = (0..99).map(|round| tenth[round % PROCESSES].time(1)).collect();
+        row(name, SIZES[0], [median(&mut samples), tenth[0].first], None, tenth[0].peak);
         for n in &SIZES[1..] {
-            let mut this = Compiler::start(name, *n);
+            let mut this = start(*n);
             let [time, growth] = grow(&mut tenth, &mut this);
             let [small, first] = first_times(name, *n);
-            row(name, *n, [time, first], Some([growth, first / small]), this.peak);
+            row(name, *n, [time, first], Some([growth, first / small]), this[0].peak);
             tenth = this;
         }
     }
+}
+
+/// Keeps this process, and those that it starts, on the processor that it runs on.
+fn stay_here() {
+    let mut here = CpuSet::new();
+    let stays = sched_getcpu().and_then(|cpu| here.set(cpu));
+    stays.and_then(|()| sched_setaffinity(Pid::from_raw(0), &here)).expect("a processor");
 }
 
 /// One line; times in nanoseconds.
@@ -55,19 +70,20 @@ fn row(name: &str, n: usize, times: [f64; 2], growths: Option<[f64; 2]>, peak: f
 
 /// Time of the larger of two sizes, and how many times the smaller's it is: median of
 /// rounds in which either takes about as long, so that a slow moment of the machine meets both.
-fn grow(small: &mut Compiler, large: &mut Compiler) -> [f64; 2] {
+fn grow(small: &mut [Compiler; PROCESSES], large: &mut [Compiler; PROCESSES]) -> [f64; 2] {
     const ROUND: f64 = 2e7;
-    const PAIR: f64 = 8e8;
+    const PAIR: f64 = 1e9;
     const SLOW: f64 = 2e9;
-    let (few, many) = (small.time(1), large.time(1));
+    let (few, many) = (small[0].time(1), large[0].time(1));
     if many > SLOW {
         return [many, many / few];
     }
     let runs = (ROUND / many).clamp(1.0, 100.0).floor();
     let more = (runs * (many / few).clamp(1.0, 10.0) / 2.0).ceil();
-    let rounds = (PAIR / (2.0 * runs * many)).clamp(3.0, 15.0) as u32;
+    let rounds = (PAIR / (2.0 * runs * many)).clamp(3.0, 15.0) as usize;
     let mut samples: [Vec<f64>; 2] = Default::default();
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        let (small, large) = (&mut small[round % PROCESSES], &mut large[round % PROCESSES]);
         // Half before and half after: what gets slower in between cancels out.
         let before = small.time(more as u32);
         let time = large.time(runs as u32);
@@ -80,10 +96,10 @@ fn grow(small: &mut Compiler, large: &mut Compiler) -> [f64; 2] {
 
 /// Times of the first compilations of processes: of a tenth of `n` terms, and of `n`.
 fn first_times(name: &str, n: usize) -> [f64; 2] {
-    const PROCESSES: usize = 7;
+    const SAMPLES: usize = 7;
     const LONG: f64 = 2e9;
     let mut samples: [Vec<f64>; 2] = Default::default();
-    while samples[1].len() < PROCESSES && samples[1].iter().sum::<f64>() < LONG {
+    while samples[1].len() < SAMPLES && samples[1].iter().sum::<f64>() < LONG {
         for (list, n) in samples.iter_mut().zip([n / 10, n]) {
             list.push(Compiler::start(name, n).first);
         }
