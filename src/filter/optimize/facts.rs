@@ -56,8 +56,9 @@ impl Question {
         Self { code: question.code | SHORTENED, ..question }
     }
 
+    /// The same question of values numbered one after the other has hashes near each other.
     fn hash(&self) -> u32 {
-        hash(self.code, self.value, self.operand)
+        hash(self.code, 0, self.operand).wrapping_add(self.value << 3)
     }
 
     fn is_same(&self, other: &Self) -> bool {

@@ -38,7 +38,7 @@ impl Rows {
         let mut found = Self {
             places: vec![Place { row: NONE, left: 0 }; cfg.blocks.len()],
             rows: Vec::new(),
-            table: vec![NONE; (2 * count).next_power_of_two()],
+            table: vec![NONE; (count + count / 4 + 1).next_power_of_two()],
             keys: KeySet::new(count, std::iter::empty()),
         };
         for &id in &flow.post {
