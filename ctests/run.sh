@@ -6,7 +6,7 @@
 # Each program is built twice, as a user would: against the stage through pkg-config, and against the system's headers
 # and library. What is built against the system runs on the system's library and, unchanged, on ours (LD_LIBRARY_PATH);
 # all three runs must print the same. Then valgrind's memcheck, the list of exported names, the static library.
-# Needs gcc, pkg-config, libpcap0.8-dev, valgrind; the live program needs root.
+# Needs gcc, pkg-config, libpcap0.8-dev, valgrind; the live program needs root. What cannot be run is skipped, or fails in CI.
 set -uo pipefail
 cd "$(dirname "$0")"
 stage=$(realpath "${1:-../stage}")
@@ -15,17 +15,7 @@ out=../target/ctests
 data=$PWD/data
 mkdir -p "$out"
 out=$(realpath "$out")
-passed=0 failed=0 skipped=0
-
-ok() { passed=$((passed + 1)); }
-bad() {
-    failed=$((failed + 1))
-    echo "FAILED: $*" >&2
-}
-skip() {
-    skipped=$((skipped + 1))
-    echo "SKIPPED: $*" >&2
-}
+. ../tests/support/tally.sh
 
 # check WHAT COMMAND...
 check() {
@@ -191,5 +181,4 @@ else
     skip "valgrind is not installed"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+tally

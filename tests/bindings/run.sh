@@ -15,19 +15,7 @@ out=$(realpath ../../target)/bindings
 static=$out/static
 mkdir -p "$static"
 cp "$lib/libpcap.a" "$static" || exit
-passed=0 failed=0 skipped=0
-
-ok() { passed=$((passed + 1)); }
-bad() {
-    failed=$((failed + 1))
-    echo "FAILED: $*" >&2
-}
-skip() {
-    if [ "${CI:-}" ]; then bad "$*"; else
-        skipped=$((skipped + 1))
-        echo "SKIPPED: $*" >&2
-    fi
-}
+. ../support/tally.sh
 
 # apart COMMAND...: in a network namespace with a veth pair near-far, where nothing else sends.
 apart() {
@@ -123,5 +111,4 @@ fi
 for program in "$out/rust/debug/bindings-rust" "$out/go.static"; do
     if [ -e "$program" ] && ldd "$program" | grep libpcap; then bad "$program needs a shared libpcap"; fi
 done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+tally

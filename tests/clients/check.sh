@@ -12,7 +12,7 @@ python3-pcapy python3 perl iproute2 ethtool procps'
 if [ "${1:-}" = packages ]; then echo $packages; exit 0; fi
 here=$(cd "$(dirname "$0")" && pwd)
 lib=$(readlink -f "$1")
-if [ "$(id -u)" != 0 ]; then echo "SKIPPED: client programs need root"; exit 0; fi
+if [ "$(id -u)" != 0 ]; then echo "SKIPPED: client programs need root"; [ -z "${CI:-}" ]; exit; fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 only=()
