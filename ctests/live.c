@@ -1,6 +1,6 @@
 /*
  * A live counter on the loopback interface: makes its own traffic, counts it through a kernel filter,
- * with nonblocking mode, statistics, injection, breakloop, settings after activation.
+ * with nonblocking mode, statistics, injection, breakloop, settings after activation, unwanted packets.
  */
 #include <pcap.h>
 #include <pthread.h>
@@ -75,6 +75,42 @@ failures(char *errbuf)
 	}
 }
 
+static volatile int done;
+
+/* Traffic during a wait, and its end if that does not end it. */
+static void *
+unwanted_traffic(void *p)
+{
+	usleep(200000);
+	traffic();
+	for (int i = 0; i < 50 && !done; i++)
+		usleep(100000);
+	pcap_breakloop(p);
+	return NULL;
+}
+
+/* Packets of the wrong direction end a wait that has a timeout: of the loopback interface none go out. */
+static void
+unwanted(int immediate)
+{
+	char errbuf[PCAP_ERRBUF_SIZE];
+	pcap_t *p = pcap_create("lo", errbuf);
+	struct pcap_pkthdr *header;
+	const u_char *bytes;
+	pthread_t thread;
+
+	pcap_set_timeout(p, 100);
+	pcap_set_immediate_mode(p, immediate);
+	pcap_activate(p);
+	pcap_setdirection(p, PCAP_D_OUT);
+	done = 0;
+	pthread_create(&thread, NULL, unwanted_traffic, p);
+	printf("unwanted: %d\n", pcap_next_ex(p, &header, &bytes));
+	done = 1;
+	pthread_join(thread, NULL);
+	pcap_close(p);
+}
+
 int
 main(void)
 {
@@ -112,5 +148,7 @@ main(void)
 	       pcap_sendpacket(p, (const u_char *)"\0\0\0\0\0\0\0\0\0\0\0\0\x88\xb5hello", 19));
 	pcap_close(p);
 	failures(errbuf);
+	unwanted(0);
+	unwanted(1);
 	return 0;
 }

@@ -42,13 +42,15 @@ impl Live {
             if breaker.take() {
                 return Ok(Step::Done(status::BREAK));
             }
-            if self.ready(batch) {
+            let woken = reading.woken();
+            // After a wait there is nothing to take before the source says so: taken now, packets that are
+            // all unwanted would go unnoticed.
+            if woken.is_none() && self.ready(batch) {
                 return Ok(Step::Packets);
             }
             if reading.has_packets() && !reading.is_loop() {
                 return Ok(reading.done());
             }
-            let woken = reading.woken();
             let again = match cancel::deferred(|| self.backend.advance(woken))? {
                 Progress::Wait(wait) => return Ok(Step::Wait(wait)),
                 Progress::Done(Fill::Interrupted) => true,
