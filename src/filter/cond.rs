@@ -7,6 +7,7 @@
 //! In large trees equal nodes are shared where that is cheap to find out: "is it IPv4" is there once
 //! for many terms. A node never changes; no algorithm over them may recurse (depth is the user's).
 
+mod prepend;
 mod recent;
 
 use crate::bpf::{Insn, op};
@@ -259,66 +260,6 @@ impl CondTree {
             [only] => *only,
             _ => self.group(children, Node::Or),
         }
-    }
-
-    /// The tree with steps in front of those that are run first, whatever the packet.
-    pub fn prepend(&mut self, root: CondId, steps: &[Stmt]) -> CondId {
-        let mut path = Vec::new();
-        let mut node = root;
-        let mut first = loop {
-            match self.get(node) {
-                Cond::Const(_) => return root,
-                Cond::Test(range, Compare { code, k }) => {
-                    let steps = self.joined(steps, range);
-                    break self.push(Node::Test { code: code as u8, k, steps });
-                }
-                Cond::Set(range, set) => {
-                    let steps = self.joined(steps, range);
-                    break self.push(Node::Set(steps, set));
-                }
-                Cond::Run(range) => {
-                    let steps = self.joined(steps, range);
-                    break self.push(Node::Run(steps));
-                }
-                Cond::Not(child) => {
-                    path.push(node);
-                    node = child;
-                }
-                Cond::And(range) | Cond::Or(range) => match self.children(range) {
-                    [first, ..] => {
-                        path.push(node);
-                        node = *first;
-                    }
-                    [] => return root,
-                },
-            }
-        };
-        while let Some(parent) = path.pop() {
-            first = self.with_first(parent, first);
-        }
-        first
-    }
-
-    /// A node with another first child.
-    fn with_first(&mut self, parent: CondId, first: CondId) -> CondId {
-        let (range, node): (_, fn(ChildRange) -> Node) = match self.get(parent) {
-            Cond::And(range) => (range, Node::And),
-            Cond::Or(range) => (range, Node::Or),
-            _ => return first.negated(),
-        };
-        let (from, start) = (range.start as usize, self.children.len());
-        self.children.extend_from_within(from..from + range.len as usize);
-        self.children[start] = first;
-        self.push(node(ChildRange { start: index(start), len: range.len }))
-    }
-
-    /// Steps, then those of a range, whose jumps stay relative.
-    fn joined(&mut self, steps: &[Stmt], range: StmtRange) -> StmtRange {
-        let all = self.add_stmts(steps);
-        let (start, len) = (range.start as usize, range.len as usize);
-        self.stmts.extend_from_within(start..start + len);
-        self.uses.steps += range.len;
-        StmtRange { start: all.start, len: all.len + range.len }
     }
 
     /// Makes room for so many times as much.
