@@ -25,7 +25,8 @@ pub const INTERPRETED: usize = offset_of!(Table, interpreted);
 /// size of a slot.
 pub const PAIRS_MASK: usize = (Others::PAIRS - 1) * size_of::<[Slot; 2]>();
 pub const SLOT: usize = size_of::<Slot>();
-const _: () = assert!(offset_of!(Slot, key) == 0 && Others::PAIRS.is_power_of_two());
+// Generated code writes the key where `Slot::place` says, the front's where the table begins.
+const _: () = assert!(offset_of!(Slot, key) == 0 && KEY == 0 && Others::PAIRS.is_power_of_two());
 
 /// What a thread knows of the programs that it has compiled.
 ///
@@ -257,7 +258,7 @@ mod imp {
     /// Keeps what the descriptor says, if it says that to all threads.
     ///
     /// # Safety
-    /// A TLS descriptor and what it gives, or the address of the code that a linker has put in its place.
+    /// A TLS descriptor and what it gives, or the offset twice where a linker has put it in the place of both.
     #[cold]
     unsafe fn learn(descriptor: *const usize, offset: isize) {
         let is_in_code = descriptor.addr() == offset as usize;
