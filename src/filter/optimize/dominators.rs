@@ -29,54 +29,53 @@ pub(super) fn is_yes(edge: Node) -> bool {
     edge % 3 == 1
 }
 
-/// A block and its edges.
+/// The way up from a block and its edges.
 #[derive(Clone, Copy)]
-struct Links {
+struct Up {
     parent: Node,
     jump: Node,
     depth: u32,
     /// The edges' jump; their parent is the block.
     edge_jump: Node,
+}
+
+/// The ways down from a block and its edges.
+#[derive(Clone, Copy)]
+struct Down {
     /// Last block in the program whose parent is the block or an edge of it.
     child: [u32; 3],
     /// The block before it with the same parent.
     sibling: u32,
 }
 
-/// The dominator tree.
+/// The dominator tree, by block.
 #[derive(Default)]
 pub(super) struct Dominators {
-    blocks: Vec<Links>,
+    up: Vec<Up>,
+    down: Vec<Down>,
 }
 
 impl Dominators {
     /// Builds the tree anew. Ends of the program that many edges lead to stand right below the root:
     /// nothing is below them, so nobody asks what dominates them.
     pub fn update(&mut self, cfg: &Cfg, flow: &Flow) {
-        let empty = Links {
-            parent: NONE,
-            jump: NONE,
-            depth: 0,
-            edge_jump: NONE,
-            child: [NONE; 3],
-            sibling: NONE,
-        };
-        self.blocks.clear();
-        self.blocks.resize(cfg.blocks.len(), empty);
+        const UNKNOWN: Up = Up { parent: NONE, jump: NONE, depth: 0, edge_jump: NONE };
+        self.up.clear();
+        self.up.resize(cfg.blocks.len(), UNKNOWN);
         let root = block_node(cfg.root);
         for &id in flow.post.iter().rev() {
             let node = block_node(id);
-            let links = self.blocks[id.index()];
-            let (jump, depth) = if node == root {
-                (root, 0)
+            let parent = self.up[id.index()].parent;
+            let up = if node == root {
+                Up { parent: root, jump: root, ..UNKNOWN }
             } else {
-                (self.jump_below(links.parent), self.depth(links.parent) + 1)
+                let (jump, depth) = (self.jump_below(parent), self.depth(parent) + 1);
+                Up { parent, jump, depth, ..UNKNOWN }
             };
-            let parent = if node == root { root } else { links.parent };
-            self.blocks[id.index()] = Links { parent, jump, depth, ..links };
-            self.blocks[id.index()].edge_jump = self.jump_below(node);
+            self.up[id.index()] = up;
+            self.up[id.index()].edge_jump = self.jump_below(node);
             for (edge, next) in (node + 1..).zip(successors(&cfg.block(id).term)) {
-                self.blocks[next.index()].parent = match self.blocks[next.index()].parent {
+                self.up[next.index()].parent = match self.up[next.index()].parent {
                     NONE => edge,
                     parent if parent == root => root,
                     _ if matches!(cfg.block(next).term, Term::Ret(_)) => root,
@@ -84,26 +83,32 @@ impl Dominators {
                 };
             }
         }
+        self.find_ways_down(flow, root);
+    }
+
+    fn find_ways_down(&mut self, flow: &Flow, root: Node) {
+        const NOWHERE: Down = Down { child: [NONE; 3], sibling: NONE };
+        self.down.clear();
+        self.down.resize(self.up.len(), NOWHERE);
         for &id in flow.post.iter().rev().filter(|&&id| block_node(id) != root) {
-            let parent = self.blocks[id.index()].parent;
-            let last = &mut self.blocks[parent as usize / 3].child[parent as usize % 3];
-            let sibling = std::mem::replace(last, id.0);
-            self.blocks[id.index()].sibling = sibling;
+            let parent = self.up[id.index()].parent as usize;
+            let last = &mut self.down[parent / 3].child[parent % 3];
+            self.down[id.index()].sibling = std::mem::replace(last, id.0);
         }
     }
 
     /// The node right above; the root's is the root.
     pub fn parent(&self, node: Node) -> Node {
-        if is_block(node) { self.blocks[node as usize / 3].parent } else { node - node % 3 }
+        if is_block(node) { self.up[node as usize / 3].parent } else { node - node % 3 }
     }
 
     fn jump(&self, node: Node) -> Node {
-        let links = &self.blocks[node as usize / 3];
-        if is_block(node) { links.jump } else { links.edge_jump }
+        let up = &self.up[node as usize / 3];
+        if is_block(node) { up.jump } else { up.edge_jump }
     }
 
     fn depth(&self, node: Node) -> u32 {
-        self.blocks[node as usize / 3].depth + u32::from(!is_block(node))
+        self.up[node as usize / 3].depth + u32::from(!is_block(node))
     }
 
     /// Where nodes below `parent` jump to.
@@ -139,12 +144,12 @@ impl Dominators {
 
     /// The last block in the program right below a node.
     pub fn last_child(&self, node: Node) -> Option<BlockId> {
-        some(self.blocks[node as usize / 3].child[node as usize % 3])
+        some(self.down[node as usize / 3].child[node as usize % 3])
     }
 
     /// The block before one in the program that is right below the same node.
     pub fn previous(&self, id: BlockId) -> Option<BlockId> {
-        some(self.blocks[id.index()].sibling)
+        some(self.down[id.index()].sibling)
     }
 }
 

@@ -73,21 +73,23 @@ pub(super) struct Values {
     state: [Value; 2],
     /// Scratch words at the current point.
     words: Words,
-    /// By block.
-    ends: Vec<Ends<[Value; 2]>>,
+    /// Accumulator and index register by block, at its start: nothing where no block looks at them.
+    entries: Vec<[Value; 2]>,
+    /// The same at its end.
+    exits: Vec<[Value; 2]>,
     /// By block, where scratch words are followed and the graph is not large.
-    scratch_ends: Vec<Ends<Words>>,
+    scratch_ends: Vec<Ends>,
     /// In a large graph where scratch words are followed, by block: those that are alive before it.
     live: Vec<Live>,
     /// Their numbers.
     scratch: Vec<Value>,
 }
 
-/// Registers at the start and the end of a block.
+/// Scratch words at the start and the end of a block.
 #[derive(Clone, Copy, Default)]
-struct Ends<T> {
-    entry: T,
-    exit: T,
+struct Ends {
+    entry: Words,
+    exit: Words,
 }
 
 /// Scratch words alive before a block.
@@ -111,7 +113,7 @@ impl Values {
             exact,
             defs: Vec::with_capacity(room),
             table: Vec::with_capacity(slots),
-            ends: Vec::with_capacity(cfg.blocks.len()),
+            exits: Vec::with_capacity(cfg.blocks.len()),
             ..Self::default()
         }
     }
@@ -134,7 +136,7 @@ impl Values {
     pub fn number_tests(&mut self, cfg: &Cfg, flow: &Flow) {
         self.folds = false;
         self.reset(cfg);
-        self.clear_ends(cfg);
+        self.forget_exits(cfg);
         for &id in &flow.post {
             self.number_test(cfg, id);
         }
@@ -147,14 +149,16 @@ impl Values {
             [load] if is_fixed_load(load) => self.state[ACC] = self.of_fixed_load(load),
             insns => insns.iter().for_each(|insn| self.execute(insn)),
         }
-        self.ends[id.index()].exit = self.state;
+        self.exits[id.index()] = self.state;
     }
 
     /// Begins at the root, with the numbers that there are. Expressions are simplified when `folds`; else they are taken at
     /// face value, as libpcap does while it moves branches.
     pub fn begin(&mut self, cfg: &Cfg, flow: &Flow, folds: bool) {
         self.folds = folds;
-        self.clear_ends(cfg);
+        self.forget_exits(cfg);
+        self.entries.clear();
+        self.entries.resize(cfg.blocks.len(), [0; 2]);
         self.follows_scratch = shares_scratch(flow);
         if self.follows_scratch && self.large {
             self.live.clear();
@@ -174,18 +178,18 @@ impl Values {
             self.scratch_ends.resize(cfg.blocks.len(), Ends::default());
             self.scratch_ends[cfg.root.index()].entry = [MERGED; op::MEMWORDS];
         }
-        self.ends[cfg.root.index()].entry = [MERGED; 2];
+        self.entries[cfg.root.index()] = [MERGED; 2];
     }
 
     /// Goes to the start of a block, all of whose predecessors have been left; `exposed` is what
     /// the block itself reads of what was in registers before.
     pub fn enter(&mut self, id: BlockId, exposed: Regs) {
-        self.state = self.ends[id.index()].entry;
+        self.state = self.entries[id.index()];
         if self.large && matches!(self.state[ACC], MERGED | UNREAD) {
             self.state[ACC] = if exposed & A == 0 { UNREAD } else { MERGED };
         }
         name_merged(&mut self.defs, &mut self.state);
-        self.ends[id.index()].entry = self.state;
+        self.entries[id.index()] = self.state;
         self.words = Words::default();
         if !self.follows_scratch {
             return;
@@ -203,7 +207,7 @@ impl Values {
 
     /// Leaves a block: its registers go to its successors.
     pub fn leave(&mut self, id: BlockId, term: &Term) {
-        self.ends[id.index()].exit = self.state;
+        self.exits[id.index()] = self.state;
         if let Some(ends) = self.scratch_ends.get_mut(id.index()) {
             ends.exit = self.words;
         }
@@ -219,7 +223,7 @@ impl Values {
 
     /// Takes the registers along to a block.
     fn arrive(&mut self, next: BlockId) {
-        meet(&mut self.ends[next.index()].entry, &self.state);
+        meet(&mut self.entries[next.index()], &self.state);
         if !self.follows_scratch {
             return;
         }
@@ -288,17 +292,17 @@ impl Values {
     }
 
     /// Forgets what registers hold where.
-    fn clear_ends(&mut self, cfg: &Cfg) {
+    fn forget_exits(&mut self, cfg: &Cfg) {
         self.live.clear();
         self.scratch_ends.clear();
-        self.ends.clear();
-        self.ends.resize(cfg.blocks.len(), Ends::default());
+        self.exits.clear();
+        self.exits.resize(cfg.blocks.len(), [0; 2]);
     }
 
     /// Value of a register at the start of a block; 0 where nobody is going to read it.
     pub fn at_entry(&self, id: BlockId, reg: usize) -> Value {
         if let ACC | IDX = reg {
-            return self.ends[id.index()].entry[reg];
+            return self.entries[id.index()][reg];
         }
         if let Some(ends) = self.scratch_ends.get(id.index()) {
             return ends.entry[reg - 2];
@@ -310,7 +314,7 @@ impl Values {
     /// Whether a register is known to have the same value at the start and the end of a block.
     pub fn keeps(&self, id: BlockId, reg: usize) -> bool {
         match reg {
-            ACC | IDX => self.ends[id.index()].entry[reg] == self.ends[id.index()].exit[reg],
+            ACC | IDX => self.entries[id.index()][reg] == self.exits[id.index()][reg],
             _ => self
                 .scratch_ends
                 .get(id.index())
@@ -320,7 +324,7 @@ impl Values {
 
     /// Value of the accumulator or the index register where a block tests it.
     pub fn at_exit(&self, id: BlockId, reg: usize) -> Value {
-        self.ends[id.index()].exit[reg]
+        self.exits[id.index()][reg]
     }
 
     /// Number of value numbers.
