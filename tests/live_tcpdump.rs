@@ -1,10 +1,10 @@
 //! The system's tcpdump capturing in network namespaces, on our library and on the system's at
-//! the same time: they must tell the same of the same packets. Without root these skip, loudly.
+//! the same time: they must tell the same of the same packets. Without root these are skipped, or fail in CI.
 
 #[path = "live/netns.rs"]
 mod netns;
 
-use netns::{Sender, in_namespace, run, tagged, udp, veth};
+use netns::{Sender, in_namespace, run, skip, tagged, udp, veth};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -34,9 +34,8 @@ fn lib_dir() -> PathBuf {
 /// Whether a program is there; CI must have it.
 fn is_there(program: &str) -> bool {
     let there = Path::new(program).exists();
-    assert!(there || std::env::var_os("CI").is_none(), "{program} is not installed");
     if !there {
-        eprintln!("SKIPPED: {program} is not installed");
+        skip(format_args!("{program} is not installed"));
     }
     there
 }

@@ -1,5 +1,5 @@
 //! The example examples/c/protocol_counters.c, built and run on packets that are known. Needs a C
-//! compiler; without root it skips, loudly.
+//! compiler; without root it is skipped, or fails in CI.
 
 #[path = "live/netns.rs"]
 mod netns;

@@ -4,6 +4,9 @@
 //!
 //! `OXPCAP_THREAD_MILLIS` is how long each test goes on.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs;
 use std::os::fd::IntoRawFd;
@@ -14,6 +17,7 @@ use std::time::{Duration, Instant};
 use fuzz::{Rng, dlt, filters};
 use pcap::bpf::{Aux, Filter, Insn, Program};
 use pcap::capi::{self, bpf_program, pcap_pkthdr, pcap_t};
+use skip::skip;
 
 const THREADS: usize = 8;
 
@@ -373,8 +377,7 @@ fn breaking_loops() {
 fn captures() {
     // SAFETY: tells who we are.
     if unsafe { libc::geteuid() } != 0 {
-        eprintln!("SKIPPED: captures need root");
-        return;
+        return skip("captures need root");
     }
     at_once(|thread, round| {
         let mut errbuf: [c_char; 256] = [0; 256];

@@ -70,7 +70,7 @@ fn may_load() -> bool {
     let accept = [Insn::stmt(0x06, 1)];
     let allowed = !matches!(load(&accept), Err(e) if e.raw_os_error() == Some(libc::EPERM));
     if !allowed {
-        eprintln!("SKIPPED: this process may not load eBPF programs");
+        crate::skip::skip("this process may not load eBPF programs");
     }
     allowed
 }

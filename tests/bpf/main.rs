@@ -5,6 +5,8 @@ mod generate;
 mod hostile;
 mod kernel;
 mod offline;
+#[path = "../support/skip.rs"]
+mod skip;
 mod table;
 
 use generate::{Generator, Rng};

@@ -1,5 +1,6 @@
 //! Huge pages for tests that need them.
 
+use super::setup::say_skipped;
 use std::sync::{Mutex, MutexGuard};
 
 const PAGES: &str = "/proc/sys/vm/nr_hugepages";
@@ -23,27 +24,27 @@ pub struct HugePages {
 }
 
 impl HugePages {
-    /// At least `wanted` are free; `None`, loudly, where that cannot be had.
+    /// At least `wanted` are free; `None` where that cannot be had.
     pub fn at_least(wanted: u32) -> Option<Self> {
         let mut pages = Self::as_they_are();
         if free() < wanted {
             pages.set(number(PAGES)? + wanted - free());
         }
         if free() < wanted {
-            eprintln!("SKIPPED: needs {wanted} free huge pages of 2 MB, has {}", free());
+            say_skipped(format_args!("needs {wanted} free huge pages of 2 MB, has {}", free()));
             return None;
         }
         Some(pages)
     }
 
-    /// None are; `None`, loudly, where somebody uses some.
+    /// None are; `None` where somebody uses some.
     pub fn none() -> Option<Self> {
         let mut pages = Self::as_they_are();
         if number(PAGES) != Some(0) {
             pages.set(0);
         }
         if number(PAGES) != Some(0) {
-            eprintln!("SKIPPED: needs a machine without huge pages in use");
+            say_skipped("needs a machine without huge pages in use");
             return None;
         }
         Some(pages)

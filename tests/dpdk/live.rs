@@ -1,7 +1,7 @@
 //! Devices over kernel interfaces, in network namespaces made here.
 
 use super::faults::{child_in, quiet_success};
-use super::setup::{config, drain, opened, plugin_dir};
+use super::setup::{config, drain, opened, plugin_dir, skip};
 use pcap::capture::{Backend, Config, open};
 use std::process::Command;
 
@@ -9,12 +9,12 @@ use std::process::Command;
 pub struct Namespace(pub String);
 
 impl Namespace {
-    /// `None`, loudly, without the privilege.
+    /// `None` without the privilege.
     pub fn new(name: &str) -> Option<Self> {
         let name = format!("oxd{}{name}", std::process::id());
         let made = Command::new("ip").args(["netns", "add", &name]).output();
         if !made.as_ref().is_ok_and(|output| output.status.success()) {
-            eprintln!("SKIPPED: cannot make a network namespace: {made:?}");
+            skip(format_args!("cannot make a network namespace: {made:?}"));
             return None;
         }
         let namespace = Self(name);

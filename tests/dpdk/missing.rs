@@ -1,6 +1,6 @@
 //! What is said where DPDK or the plug-in lacks; the library itself needs neither.
 
-use super::setup::{TempFile, library_dir};
+use super::setup::{TempFile, library_dir, skip};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -105,7 +105,7 @@ fn compiled_plugin(dir: &Path, scheme: &str, source: &str) {
 fn plugins_of_another_abi() {
     let Some(alone) = Alone::new("other-abi") else { return };
     if Command::new("cc").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: needs a C compiler");
+        skip("needs a C compiler");
         return;
     }
     for (source, text) in [
@@ -143,7 +143,7 @@ fn without_privileges() {
     let Some(library) = library_dir() else { return };
     // SAFETY: no conditions.
     if unsafe { libc::getuid() } != 0 {
-        eprintln!("SKIPPED: needs root, to become somebody else");
+        skip("needs root, to become somebody else");
         return;
     }
     let Some(alone) = Alone::new("nobody") else { return };

@@ -1,13 +1,13 @@
 //! C programs that have DPDK of their own, compiled here; and taps on a running program.
 
-use super::setup::{TempFile, library_dir};
+use super::setup::{TempFile, library_dir, skip};
 use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const EAL: [&str; 7] =
     ["--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry", "--log-level=4"];
 
-/// Compiles `source` against this library and DPDK; `None`, loudly, where there is no compiler.
+/// Compiles `source` against this library and DPDK; `None` where there is no compiler.
 pub fn compiled(source: &str, name: &str, arguments: &[&str]) -> Option<TempFile> {
     let library = library_dir()?;
     let flags = |what: &str| {
@@ -15,7 +15,7 @@ pub fn compiled(source: &str, name: &str, arguments: &[&str]) -> Option<TempFile
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (Some(cflags), Some(libs)) = (flags("--cflags"), flags("--libs")) else {
-        eprintln!("SKIPPED: needs pkg-config and libdpdk-dev");
+        skip("needs pkg-config and libdpdk-dev");
         return None;
     };
     let program = TempFile::new(name);
@@ -89,7 +89,7 @@ fn loops_on_ports() {
 fn under_valgrind() {
     let Some(program) = compiled("tests/dpdk/waits.c", "checked", &["-g"]) else { return };
     if Command::new("valgrind").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: needs valgrind");
+        skip("needs valgrind");
         return;
     }
     let mut command = Command::new("valgrind");
@@ -110,7 +110,7 @@ fn programs_with_privileges() {
     let Some(library) = library_dir() else { return };
     // SAFETY: no conditions.
     if unsafe { libc::getuid() } != 0 {
-        eprintln!("SKIPPED: needs root, to make a set-user-ID program");
+        skip("needs root, to make a set-user-ID program");
         return;
     }
     // The dynamic linker, too, looks only where the program says.

@@ -1,7 +1,11 @@
 //! Finding the plug-in, opening devices, reading them dry.
 
+#[path = "../support/skip.rs"]
+mod skip;
+
 use pcap::capture::{Activated, Backend, Config, Fill, open};
 use pcap::timestamp::Precision;
+pub use skip::{say_skipped, skip};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -15,7 +19,7 @@ pub fn plugin_dir() -> Option<&'static Path> {
             None => linked()?,
         };
         if !dir.join("libpcap-dpdk.so").exists() {
-            eprintln!("SKIPPED: {} has no libpcap-dpdk.so", dir.display());
+            say_skipped(format_args!("{} has no libpcap-dpdk.so", dir.display()));
             return None;
         }
         // SAFETY: set once, before any test of this program reads or sets variables.
@@ -42,7 +46,10 @@ fn linked() -> Option<PathBuf> {
     {
         let built = target.join(built);
         if !built.exists() {
-            eprintln!("SKIPPED: {} is missing; \"cargo build -p oxpcap-dpdk\"", built.display());
+            say_skipped(format_args!(
+                "{} is missing; \"cargo build -p oxpcap-dpdk\"",
+                built.display()
+            ));
             return None;
         }
         // Several test programs may do this at once: link under a name of our own, then rename.
@@ -53,13 +60,13 @@ fn linked() -> Option<PathBuf> {
     Some(dir)
 }
 
-/// A directory where this library is `libpcap.so.0.8` and the plug-in lies beside it; `None`,
-/// loudly, where they or tcpdump lack.
+/// A directory where this library is `libpcap.so.0.8` and the plug-in lies beside it; `None`
+/// where they or tcpdump lack.
 pub fn library_dir() -> Option<PathBuf> {
     let dir = plugin_dir()?;
     let tcpdump = std::process::Command::new("tcpdump").arg("--version").output();
     if !dir.join("libpcap.so.0.8").exists() || tcpdump.is_err() {
-        eprintln!("SKIPPED: needs tcpdump and libpcap.so.0.8 in {}", dir.display());
+        skip(format_args!("needs tcpdump and libpcap.so.0.8 in {}", dir.display()));
         return None;
     }
     Some(dir.to_owned())

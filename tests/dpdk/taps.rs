@@ -1,7 +1,7 @@
 //! Taps on a running DPDK program.
 
 use super::huge::HugePages;
-use super::setup::{TempFile, library_dir};
+use super::setup::{TempFile, library_dir, say_skipped, skip};
 use std::io::{BufRead, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ struct Testpmd {
 }
 
 impl Testpmd {
-    /// `None`, loudly, where testpmd, root or free huge pages lack.
+    /// `None` where testpmd, root or free huge pages lack.
     fn start() -> Option<Self> {
         if Command::new("dpdk-testpmd").arg("--version").output().is_err() {
-            eprintln!("SKIPPED: needs dpdk-testpmd");
+            skip("needs dpdk-testpmd");
             return None;
         }
         let pages = HugePages::at_least(200)?;
@@ -26,7 +26,7 @@ impl Testpmd {
         std::fs::create_dir(&huge.0).ok()?;
         let mount = ["-t", "hugetlbfs", "nodev", huge.0.to_str()?];
         if !Command::new("mount").args(mount).status().ok()?.success() {
-            eprintln!("SKIPPED: cannot mount hugetlbfs");
+            say_skipped("cannot mount hugetlbfs");
             return None;
         }
         let prefix = format!("oxd{}", std::process::id());

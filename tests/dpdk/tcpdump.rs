@@ -2,7 +2,7 @@
 
 use super::filters::{file_packets, program};
 use super::live::Namespace;
-use super::setup::{TempFile, library_dir, write_pcap};
+use super::setup::{TempFile, library_dir, skip, write_pcap};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -161,7 +161,7 @@ fn writes_what_reading_the_file_writes() {
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if err.contains("unshare") || err.contains("mount") {
-        eprintln!("SKIPPED: needs a mount namespace: {err}");
+        skip(format_args!("needs a mount namespace: {err}"));
         return;
     }
     assert!(output.status.success(), "{out}{err}");

@@ -1,4 +1,4 @@
-//! Live capture in network namespaces that these tests make. Without root they skip, loudly.
+//! Live capture in network namespaces that these tests make. Without root they are skipped, or fail in CI.
 
 mod capture;
 mod filters;

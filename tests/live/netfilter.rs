@@ -2,7 +2,7 @@
 
 use crate::PATIENCE;
 use crate::capture::{config, packets};
-use crate::netns::in_namespace;
+use crate::netns::{in_namespace, skip};
 use pcap::linktype::Dlt;
 
 /// Rules that log or queue UDP on the loopback device; `false` where iptables is missing.
@@ -11,7 +11,7 @@ fn rule(target: &str) -> bool {
     let added = std::process::Command::new("iptables").args(rule.split(' ')).status();
     let added = added.is_ok_and(|status| status.success());
     if !added {
-        eprintln!("SKIPPED: iptables cannot {target}");
+        skip(format_args!("iptables cannot {target}"));
     }
     added
 }

@@ -1,20 +1,23 @@
 //! Network namespaces that last as long as a thread, and packets inside them.
 #![allow(dead_code)] // every test uses a part of it
 
+#[path = "../support/skip.rs"]
+mod skip;
+
 use pcap::sys::packet::PacketSocket;
+pub use skip::skip;
 use std::process::Command;
 
 /// Runs `test` on a thread in a network namespace of its own, with `lo` up and without IPv6's
 /// chatter. The namespace has no name: it goes with the thread, whatever happens.
 ///
-/// Skips, loudly, where this process may not make one.
+/// Skips the test where this process may not make one.
 pub fn in_namespace(name: &str, test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
         // SAFETY: unshare affects this thread alone.
         if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS) } != 0 {
             let error = std::io::Error::last_os_error();
-            eprintln!("SKIPPED: no network namespace without root: {error}");
-            return;
+            return skip(format_args!("no network namespace without root: {error}"));
         }
         // A /sys that shows this namespace, for this thread alone.
         run("mount --make-rprivate /");
