@@ -31,7 +31,7 @@ func must(err error) {
 	}
 }
 
-func tables(near string) {
+func tables() {
 	fmt.Println(strings.Fields(pcap.Version())[:2])
 	for n := -1; n < 290; n++ {
 		fmt.Println(n, pcap.DatalinkValToName(n), pcap.DatalinkValToDescription(n))
@@ -246,7 +246,7 @@ func main() {
 	folder, near, far := os.Args[1], os.Args[2], os.Args[3]
 	paths, err := filepath.Glob(folder + "/*")
 	must(err)
-	tables(near)
+	tables()
 	for _, path := range paths {
 		savefile(path)
 	}
