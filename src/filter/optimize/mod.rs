@@ -249,10 +249,11 @@ impl State<'_> {
 
     /// Whether another block tests the value that one of `shortened` leaves.
     fn others_test_values_of(&self, shortened: &[BlockId]) -> bool {
-        const BITS_PER_VALUE: usize = 64;
+        // Room for more, so that hardly any other value looks like one of these.
+        const ROOM: usize = 8;
         let value = |id: BlockId| self.values.at_exit(id, ACC);
         let keys = shortened.iter().map(|&id| value(id));
-        let likely = KeySet::new(BITS_PER_VALUE * shortened.len() / 8, keys);
+        let likely = KeySet::new(ROOM * shortened.len(), keys);
         self.flow.post.iter().any(|&id| {
             likely.may_hold(value(id))
                 && !shortened.contains(&id)
