@@ -6,6 +6,7 @@
 //! program jump backward, and such a program is not optimized.
 
 use super::cond::{ChildRange, Compare, Cond, CondId, CondTree, SetId, StmtRange};
+use super::stack::Stack;
 use crate::bpf::Insn;
 
 /// Index of a [`Block`].
@@ -88,7 +89,8 @@ pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
     blocks.extend([snaplen, 0].map(|value| Block { start: 0, len: 0, term: Term::Ret(value) }));
     let (sets, in_order) = (tree.take_sets(), !inner_jumps);
     let cfg = Cfg { blocks, insns, sets, root: ACCEPT, inner_jumps, in_order };
-    let mut builder = Builder { cfg, tree, shared, open: Vec::with_capacity(8) };
+    let none = Group { children: ChildRange::default(), is_and: false, jt: ACCEPT, jf: REJECT };
+    let mut builder = Builder { cfg, tree, shared, open: Stack::new(none) };
     builder.cfg.root = builder.run(root);
     builder.into_order()
 }
@@ -98,6 +100,7 @@ const ACCEPT: BlockId = BlockId(0);
 const REJECT: BlockId = BlockId(1);
 
 /// A group whose last children are built.
+#[derive(Clone, Copy)]
 struct Group {
     /// Those that are left.
     children: ChildRange,
@@ -113,7 +116,7 @@ struct Builder {
     /// The steps of all nodes, where nodes may share them.
     shared: Vec<Insn>,
     /// The groups around the node at hand.
-    open: Vec<Group>,
+    open: Stack<Group, 8>,
 }
 
 impl Builder {
@@ -233,8 +236,7 @@ impl Cfg {
     pub fn postorder(&self) -> Vec<BlockId> {
         let mut order = Vec::with_capacity(self.blocks.len());
         let mut seen = vec![false; self.blocks.len()];
-        let mut walk = Walk::default();
-        walk.start(self, |id| !std::mem::replace(&mut seen[id.index()], true));
+        let mut walk = Walk::start(self, |id| !std::mem::replace(&mut seen[id.index()], true));
         while let Some(id) = walk.next(self, |id| !std::mem::replace(&mut seen[id.index()], true)) {
             order.push(id);
         }
@@ -244,18 +246,18 @@ impl Cfg {
 
 /// A walk through the graph in postorder ([`Cfg::postorder`]). Who walks keeps account of the blocks:
 /// `discover` says whether a block has not been seen so far, and takes note of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Walk {
     /// Blocks whose successors are being visited, with the successor that is left, or itself.
-    stack: Vec<(BlockId, BlockId)>,
+    stack: Stack<(BlockId, BlockId), 32>,
 }
 
 impl Walk {
     /// Begins at the root.
-    pub fn start(&mut self, cfg: &Cfg, discover: impl FnMut(BlockId) -> bool) {
-        self.stack.clear();
-        self.stack.reserve(32);
-        self.descend(cfg, cfg.root, discover);
+    pub fn start(cfg: &Cfg, discover: impl FnMut(BlockId) -> bool) -> Self {
+        let mut walk = Self { stack: Stack::new((cfg.root, cfg.root)) };
+        walk.descend(cfg, cfg.root, discover);
+        walk
     }
 
     /// The next block.

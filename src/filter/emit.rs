@@ -45,8 +45,7 @@ pub fn emit_short(cfg: &Cfg) -> Result<Program, EmitError> {
 /// successors the one for "false" comes first, to stand last.
 fn write(cfg: &Cfg, leaves: Leaves) -> Result<Program, EmitError> {
     let mut out = Output::new(cfg.blocks.len(), cfg.insns.len() + cfg.blocks.len());
-    let mut walk = Walk::default();
-    walk.start(cfg, |id| out.discover(id));
+    let mut walk = Walk::start(cfg, |id| out.discover(id));
     while let Some(id) = walk.next(cfg, |id| out.discover(id)) {
         out.block(cfg, id, leaves);
         if out.code.len() > MAX_INSNS {

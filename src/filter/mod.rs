@@ -16,6 +16,7 @@ pub mod optimize;
 mod options;
 pub mod parser;
 pub mod resolve;
+mod stack;
 
 pub use error::{ErrorKind, FilterError};
 pub use options::{LiveTarget, Options, Savefile};

@@ -15,9 +15,8 @@ pub(super) fn in_program_order(cfg: &mut Cfg) {
     const UNSEEN: u32 = u32::MAX;
     let mut place = vec![UNSEEN; cfg.blocks.len()];
     let mut order = Vec::with_capacity(cfg.blocks.len());
-    let mut walk = Walk::default();
     let mut discover = |id: BlockId| std::mem::replace(&mut place[id.index()], 0) == UNSEEN;
-    walk.start(cfg, &mut discover);
+    let mut walk = Walk::start(cfg, &mut discover);
     while let Some(id) = walk.next(cfg, &mut discover) {
         order.push(id);
     }

@@ -60,6 +60,36 @@ pub(super) fn fold_insns(
     changed
 }
 
+/// Whether every block is an end of the program, or loads from a fixed place and tests.
+pub(super) fn all_load_and_test(cfg: &Cfg, flow: &Flow) -> bool {
+    flow.post.iter().all(|&id| match (cfg.insns_of(id), cfg.block(id).term) {
+        ([], Term::Ret(_)) => true,
+        ([load], Term::If { .. }) => is_fixed_load(load),
+        _ => false,
+    })
+}
+
+/// [`fold_insns`] for such a program, all of whose values are `tested`: drops the loads of what the accumulator
+/// holds.
+pub(super) fn drop_repeated_loads(
+    cfg: &mut Cfg,
+    flow: &Flow,
+    values: &mut Values,
+    tested: &[Question],
+) {
+    values.begin(cfg, flow, true);
+    for &id in flow.post.iter().rev() {
+        let block = &mut cfg.blocks[id.index()];
+        if let Term::If { jt, jf, .. } = block.term {
+            let value = tested[id.index()].value;
+            if values.at_entry(id, ACC) == value {
+                block.len = 0;
+            }
+            values.leave_with(id, value, [jt, jf]);
+        }
+    }
+}
+
 /// What becomes of an instruction, and its value; `None` when it is not needed.
 fn fold(values: &mut Values, insn: &Insn) -> Option<(Insn, Value)> {
     let class = op::class(insn.code);

@@ -6,31 +6,40 @@ use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::{Compare, SetId};
 
-/// Sends every edge to the first of all equal blocks, which is noted in `first_equal`. Blocks are
+/// Sends every edge to the first of all equal blocks ([`Known::first_equal`]). Blocks are
 /// compared successors first, so one sweep finds every equality.
-pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow, first_equal: &mut Vec<BlockId>) -> bool {
-    let mut known = Known::new(cfg.blocks.len());
-    first_equal.clear();
-    first_equal.extend((0..cfg.blocks.len() as u32).map(BlockId));
+pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow, known: &mut Known) -> bool {
+    known.reset(cfg.blocks.len());
     let mut changed = false;
     for &id in &flow.post {
         let term = &mut cfg.blocks[id.index()].term;
-        redirect(term, |to| first_equal[to.index()]);
+        redirect(term, |to| known.first_equal(to));
         if let Some(other) = known.find_or_add(cfg, flow, id) {
-            first_equal[id.index()] = other;
+            known.links[id.index()].first_equal = other.0;
             changed = true;
         }
     }
-    cfg.root = first_equal[cfg.root.index()];
+    cfg.root = known.first_equal(cfg.root);
     changed
 }
 
-/// Blocks found so far that equal none before them.
-struct Known {
-    /// By block, and last for ends of the program: the first of the few blocks of which it is the latest
-    /// successor, and the next block with the same latest successor. Equal blocks have equal
+/// What is known of a block.
+#[derive(Clone, Copy)]
+struct Links {
+    /// The first block that equals it; `NONE` while it is the only one.
+    first_equal: u32,
+    /// The first of the few blocks of which it is the latest successor. Equal blocks have equal
     /// successors, and what leads to a block that was visited a moment ago is in the cache.
-    links: Vec<[u32; 2]>,
+    before: u32,
+    /// The next block with the same latest successor.
+    next: u32,
+}
+
+/// Blocks found so far.
+#[derive(Default)]
+pub(super) struct Known {
+    /// By block, and last for ends of the program.
+    links: Vec<Links>,
     /// All others by hash; empty while there are none. Open addressing.
     table: Vec<u32>,
 }
@@ -40,15 +49,25 @@ const NONE: u32 = u32::MAX;
 const NEAR: usize = 4;
 
 impl Known {
-    fn new(blocks: usize) -> Self {
-        Self { links: vec![[NONE; 2]; blocks + 1], table: Vec::new() }
+    fn reset(&mut self, blocks: usize) {
+        self.links.clear();
+        self.links.resize(blocks + 1, Links { first_equal: NONE, before: NONE, next: NONE });
+        self.table.clear();
+    }
+
+    /// The first of all blocks that equal a block.
+    fn first_equal(&self, id: BlockId) -> BlockId {
+        match self.links[id.index()].first_equal {
+            NONE => id,
+            first => BlockId(first),
+        }
     }
 
     /// The block known that equals a block; without one, that block is known from now on.
     fn find_or_add(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
         let latest = successors(&cfg.block(id).term).map(BlockId::index).min();
         let latest = latest.unwrap_or(self.links.len() - 1);
-        let mut link = &mut self.links[latest][0];
+        let mut link = &mut self.links[latest].before;
         for _ in 0..NEAR {
             if *link == NONE {
                 *link = id.0;
@@ -58,14 +77,14 @@ impl Known {
             if equal(cfg, other, id) {
                 return Some(other);
             }
-            link = &mut self.links[other.index()][1];
+            link = &mut self.links[other.index()].next;
         }
         self.find_in_table(cfg, flow, id)
     }
 
     fn find_in_table(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
         if self.table.is_empty() {
-            self.table = vec![NONE; (flow.post.len() * 2).next_power_of_two()];
+            self.table.resize((flow.post.len() * 2).next_power_of_two(), NONE);
         }
         let mask = self.table.len() - 1;
         let mut slot = hash_block(cfg, id) as usize & mask;
@@ -87,20 +106,20 @@ impl Known {
 /// packet is too short for it. Libpcap does so where the value is masked, since it never removes
 /// loads of masked values.
 ///
-/// `values` are as before equal blocks became one (`first_equal`), where the same test of several
+/// `values` are as before equal blocks became one (`known`), where the same test of several
 /// values may have become one block.
 pub(super) fn share_tests(
     cfg: &mut Cfg,
     flow: &Flow,
     values: &Values,
-    first_equal: &[BlockId],
+    known: &Known,
 ) -> bool {
     if !some_tests_agree(cfg, flow) {
         return false;
     }
     let mut one_value = vec![true; cfg.blocks.len()];
     for &id in &flow.post {
-        let first = first_equal[id.index()];
+        let first = known.first_equal(id);
         one_value[first.index()] &= first == id;
     }
     let inherits = |id: BlockId| {
@@ -108,7 +127,7 @@ pub(super) fn share_tests(
         one_value[id.index()] && read & A != 0 && written & !A == 0
     };
     let is_test = |id: &BlockId| {
-        first_equal[id.index()] == *id && matches!(cfg.block(*id).term, Term::If { .. })
+        known.first_equal(*id) == *id && matches!(cfg.block(*id).term, Term::If { .. })
     };
     let tests = || flow.post.iter().copied().filter(is_test);
     let key = |id: BlockId| hash_term(cfg, id) ^ hash(5, values.at_exit(id, ACC), 0);

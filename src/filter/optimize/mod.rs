@@ -34,7 +34,7 @@ pub use dot::dot;
 use facts::Question;
 use flow::Flow;
 pub(super) use flow::{A, defines, uses};
-use intern::KeySet;
+use intern::{KeySet, Known};
 use peephole::Shortened;
 use regroup::RegroupWork;
 use thread::ThreadWork;
@@ -150,6 +150,7 @@ impl State<'_> {
         let mut budget = MANY_VISITS + VISITS_PER_BLOCK * self.flow.post.len();
         loop {
             let mut threaded = false;
+            thread.noted = false;
             // Blocks that load all that they test test the same value wherever they stand.
             let stale = !self.flow.self_contained;
             known &= !stale;
@@ -164,6 +165,7 @@ impl State<'_> {
                 if stale {
                     self.analyse(cfg);
                     numbers = self.ask(cfg, &mut questions, &mut regroup, &[]);
+                    thread.noted = false;
                 } else {
                     self.flow.update_shape(cfg);
                 }
@@ -284,6 +286,14 @@ impl State<'_> {
 
     /// Shortens the blocks.
     fn instructions(&mut self, cfg: &mut Cfg, mut tested: Option<Vec<Question>>) {
+        if self.plain
+            && let Some(tested) = &tested
+            && fold::all_load_and_test(cfg, &self.flow)
+        {
+            fold::drop_repeated_loads(cfg, &self.flow, &mut self.values, tested);
+            (self.trace)("fold", cfg);
+            return;
+        }
         loop {
             // Loads that went because they change nothing do not count, but are worth showing.
             let tested = tested.take();
@@ -323,14 +333,14 @@ impl State<'_> {
         })
     }
 
-    fn intern(&mut self, cfg: &mut Cfg, first_equal: &mut Vec<BlockId>) {
-        self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow, first_equal));
+    fn intern(&mut self, cfg: &mut Cfg, known: &mut Known) {
+        self.pass(cfg, "intern", |cfg, flow, _| intern::intern_blocks(cfg, flow, known));
     }
 
     /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
     /// keeps both.
     fn tails(&mut self, cfg: &mut Cfg, loads: Loads) {
-        let mut equal = Vec::new();
+        let mut equal = Known::default();
         self.intern(cfg, &mut equal);
         let shared = self
             .pass(cfg, "share", |cfg, flow, values| intern::share_tests(cfg, flow, values, &equal));

@@ -34,13 +34,17 @@ pub(super) fn thread_edges(
     let cfg_len = cfg.blocks.len();
     let mut router = Router { cfg, flow, questions, steps, longest, rows: None, changed: false };
     if cfg_len <= SMALL {
-        work.about.clear();
-        work.about.resize(numbers, 0);
-        thread_small(&mut router, &mut work.about);
+        if !work.noted {
+            work.about.clear();
+            work.about.resize(numbers, 0);
+            note_questions(&router, &mut work.about);
+        }
+        thread_small(&mut router, &work.about);
     } else {
         thread_large(&mut router, numbers, work);
     }
     work.steps = Some(router.steps);
+    work.noted = true;
     router.changed
 }
 
@@ -48,8 +52,10 @@ pub(super) fn thread_edges(
 #[derive(Default)]
 pub(super) struct ThreadWork {
     dominators: Dominators,
-    /// See [`look_around`].
+    /// See [`note_questions`].
     about: Vec<u64>,
+    /// Questions are as they were noted.
+    pub noted: bool,
     /// Empty between rounds.
     facts: Facts,
     /// By edge on the way to the node at hand: where its facts begin.
@@ -102,9 +108,10 @@ impl Edges {
 }
 
 /// The edges that dominate each block as sets.
-fn thread_small(router: &mut Router, about: &mut [u64]) {
+fn thread_small(router: &mut Router, about: &[u64]) {
     // Of blocks that have been visited: the edges that may decide them.
-    let mut absent = look_around(router, about);
+    let mut absent = [Edges { yes: 0, no: 0 }; SMALL];
+    look_around(router, &mut absent);
     for &id in &router.flow.post {
         let known = absent[id.index() % SMALL].complement();
         let mut decisive = Edges { yes: 0, no: 0 };
@@ -151,11 +158,21 @@ fn thread_edge(router: &mut Router, id: BlockId, taken: bool, known: Edges, abou
     router.edge(id, taken, answer, |_| None);
 }
 
-/// Finds the edges that do not dominate each block; and which blocks ask a question, by its
-/// number, or for equality with a constant, by the number of the value.
-fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
-    let Router { cfg, flow, questions, .. } = router;
-    let mut absent = [Edges { yes: 0, no: 0 }; SMALL];
+/// Which blocks ask a question, by its number, or for equality with a constant, by the number of the value.
+fn note_questions(router: &Router, about: &mut [u64]) {
+    for &id in &router.flow.post {
+        let question = &router.questions[id.index()];
+        if question.number != 0 {
+            about[question.number as usize] |= 1 << id.0;
+        }
+        if question.is_equality() {
+            about[question.value as usize] |= 1 << id.0;
+        }
+    }
+}
+
+/// Finds the edges that do not dominate each block.
+fn look_around(Router { cfg, flow, .. }: &Router, absent: &mut [Edges; SMALL]) {
     absent[cfg.root.index() % SMALL] = Edges { yes: u64::MAX, no: u64::MAX };
     for &id in flow.post.iter().rev() {
         let known = absent[id.index() % SMALL].complement();
@@ -163,19 +180,11 @@ fn look_around(router: &Router, about: &mut [u64]) -> [Edges; SMALL] {
             Term::Ret(_) => {}
             Term::Goto(to) => absent[to.index() % SMALL].lose_all_but(known),
             Term::If { jt, jf, .. } => {
-                let question = &questions[id.index()];
-                if question.number != 0 {
-                    about[question.number as usize] |= 1 << id.0;
-                }
-                if question.is_equality() {
-                    about[question.value as usize] |= 1 << id.0;
-                }
                 absent[jt.index() % SMALL].lose_all_but(known.with(id, true));
                 absent[jf.index() % SMALL].lose_all_but(known.with(id, false));
             }
         }
     }
-    absent
 }
 
 /// Whether a block goes to the same successor whatever it asks.

@@ -221,6 +221,14 @@ impl Values {
         }
     }
 
+    /// The same for a block that has not been entered and loads nothing but the accumulator.
+    pub fn leave_with(&mut self, id: BlockId, loaded: Value, next: [BlockId; 2]) {
+        self.ends[id.index()].exit[ACC] = loaded;
+        for to in next {
+            meet(&mut self.ends[to.index()].entry[ACC..=ACC], &[loaded]);
+        }
+    }
+
     /// Takes the registers along to a block.
     fn arrive(&mut self, next: BlockId) {
         meet(&mut self.entries[next.index()], &self.state);
@@ -379,11 +387,10 @@ fn shares_scratch(flow: &Flow) -> bool {
 }
 
 /// Gives a number to registers that may hold one of several values.
+#[inline]
 fn name_merged(defs: &mut Vec<Def>, values: &mut [Value]) {
-    if values.contains(&MERGED) {
-        for value in values.iter_mut().filter(|value| **value == MERGED) {
-            *value = unknown(defs);
-        }
+    for value in values.iter_mut().filter(|value| **value == MERGED) {
+        *value = unknown(defs);
     }
 }
 
