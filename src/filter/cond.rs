@@ -207,7 +207,11 @@ impl CondTree {
     /// A comparison after instructions without jumps.
     pub fn plain_test(&mut self, insns: &[Insn], Compare { code, k }: Compare) -> CondId {
         let start = index(self.stmts.len());
-        self.stmts.extend_from_slice(insns);
+        match insns {
+            // Most are one load.
+            [only] => self.stmts.push(*only),
+            _ => self.stmts.extend_from_slice(insns),
+        }
         let len = insns.len() as u32;
         self.uses.steps += len;
         self.shared(Node::Test { code: code as u8, k, steps: StmtRange { start, len } })
@@ -339,8 +343,8 @@ impl CondTree {
     /// The last child of a range and the others.
     pub fn split_last(&self, range: ChildRange) -> Option<(CondId, ChildRange)> {
         let ChildRange { start, len } = range;
-        let last = *self.children(range).last()?;
-        Some((last, ChildRange { start, len: len - 1 }))
+        let len = len.checked_sub(1)?;
+        Some((self.children[(start + len) as usize], ChildRange { start, len }))
     }
 
     /// The intervals of a set: inclusive, sorted, disjoint, not touching.

@@ -186,6 +186,7 @@ impl Lowerer<'_> {
     }
 
     /// The load itself, and the register that must be in X for it.
+    #[inline]
     fn last_step(
         &mut self,
         base: Base,

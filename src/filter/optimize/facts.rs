@@ -105,6 +105,9 @@ impl Question {
     }
 }
 
+/// So many blocks need no table.
+const FEW: usize = 64;
+
 /// Numbers the questions of `blocks`, from `first` on: those that are asked more than once. Returns the
 /// number behind the last.
 pub(super) fn number_questions(
@@ -112,7 +115,6 @@ pub(super) fn number_questions(
     blocks: &[BlockId],
     first: usize,
 ) -> usize {
-    const FEW: usize = 64;
     if blocks.len() <= FEW {
         number_few(questions, blocks, first)
     } else {
@@ -120,11 +122,11 @@ pub(super) fn number_questions(
     }
 }
 
-/// Looks at all questions before only where the last with the same hash is another one.
+/// Looks at the questions before that have the same hash, the last one first.
 fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
     const SLOTS: usize = 128;
     // Places in `blocks`, counted from 1.
-    let mut last = [0_u8; SLOTS];
+    let (mut last, mut before) = ([0_u8; SLOTS], [0_u8; FEW]);
     let mut number = first;
     for (at, &id) in blocks.iter().enumerate() {
         let question = questions[id.index()];
@@ -132,18 +134,19 @@ fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> u
             continue;
         }
         let slot = &mut last[question.hash() as usize % SLOTS];
-        let before = std::mem::replace(slot, at as u8 + 1);
-        if before == 0 {
-            continue;
-        }
-        let is_same = |same: &&BlockId| questions[same.index()].is_same(&question);
-        let likely = Some(&blocks[before as usize - 1]).filter(is_same);
-        if let Some(same) = likely.or_else(|| blocks[..at].iter().find(is_same)) {
-            if questions[same.index()].number == 0 {
-                questions[same.index()].number = number as Value;
-                number += 1;
+        let mut place = std::mem::replace(slot, at as u8 + 1);
+        before[at % FEW] = place;
+        while place != 0 {
+            let same = blocks[place as usize - 1].index();
+            if questions[same].is_same(&question) {
+                if questions[same].number == 0 {
+                    questions[same].number = number as Value;
+                    number += 1;
+                }
+                questions[id.index()].number = questions[same].number;
+                break;
             }
-            questions[id.index()].number = questions[same.index()].number;
+            place = before[(place as usize - 1) % FEW];
         }
     }
     number

@@ -182,9 +182,7 @@ impl Flow {
         self.info[root].incoming = 1;
         for (at, block) in cfg.blocks.iter().enumerate().skip(root) {
             if self.info[at].incoming > 0 {
-                for next in successors(&block.term) {
-                    self.info[next.index()].incoming += 1;
-                }
+                successors(&block.term).for_each(|next| self.info[next.index()].incoming += 1);
             }
         }
     }

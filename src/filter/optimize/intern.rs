@@ -108,12 +108,7 @@ impl Known {
 ///
 /// `values` are as before equal blocks became one (`known`), where the same test of several
 /// values may have become one block.
-pub(super) fn share_tests(
-    cfg: &mut Cfg,
-    flow: &Flow,
-    values: &Values,
-    known: &Known,
-) -> bool {
+pub(super) fn share_tests(cfg: &mut Cfg, flow: &Flow, values: &Values, known: &Known) -> bool {
     if !some_tests_agree(cfg, flow) {
         return false;
     }

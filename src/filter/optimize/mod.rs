@@ -97,7 +97,7 @@ fn is_plain(cfg: &Cfg) -> bool {
     };
     let simplest = |block: &Block| match block.term {
         Term::If { test: TestOp::Compare(compare), jt, jf } => {
-            peephole::simplest_test(compare, jt, jf) == block.term
+            peephole::is_simplest(compare) || peephole::simplest_test(compare, jt, jf) == block.term
         }
         _ => true,
     };

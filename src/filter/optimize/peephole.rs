@@ -44,6 +44,9 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Shortene
                 _ => absorbed = 0,
             }
         }
+        if absorbed == 0 && is_simplest(compare) {
+            continue;
+        }
         let term = simplest_test(compare, jt, jf);
         let absorbing = Term::If { test: TestOp::Compare(compare), jt, jf };
         shortened.simplified |= term != absorbing;
@@ -55,6 +58,11 @@ pub(super) fn shorten_tests(cfg: &mut Cfg, flow: &Flow, shortened: &mut Shortene
         }
     }
     changed
+}
+
+/// Whether [`simplest_test`] has nothing to do.
+pub(super) fn is_simplest(compare: Compare) -> bool {
+    compare.code != JSET_K || !matches!(compare.k, 0 | u32::MAX)
 }
 
 /// `jset` with no bit or all of them.

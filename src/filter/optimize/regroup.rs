@@ -72,10 +72,10 @@ impl RegroupWork {
         self.places.resize(cfg.blocks.len(), Place::default());
         for &id in &flow.post {
             let value = questions[id.index()].value;
-            for next in successors(&cfg.block(id).term) {
+            successors(&cfg.block(id).term).for_each(|next| {
                 let Place { arriving, .. } = &mut self.places[next.index()];
                 *arriving = if *arriving == 0 || *arriving == value { value } else { SEVERAL };
-            }
+            });
         }
     }
 

@@ -112,7 +112,8 @@ fn thread_small(router: &mut Router, about: &[u64]) {
     // Of blocks that have been visited: the edges that may decide them.
     let mut absent = [Edges { yes: 0, no: 0 }; SMALL];
     look_around(router, &mut absent);
-    for &id in &router.flow.post {
+    let Router { flow, questions, .. } = *router;
+    for &id in &flow.post {
         let known = absent[id.index() % SMALL].complement();
         let mut decisive = Edges { yes: 0, no: 0 };
         match router.cfg.block(id).term {
@@ -122,15 +123,17 @@ fn thread_small(router: &mut Router, about: &[u64]) {
                 decisive = decisive.complement();
             }
             Term::If { jt, jf, .. } => {
+                let mut decided = jt == jf;
                 for (taken, to) in [(true, jt), (false, jf)] {
                     let known = known.with(id, taken);
                     if known.meets(absent[to.index() % SMALL]) {
                         thread_edge(router, id, taken, known, about);
+                        decided = is_decided(&router.cfg.block(id).term);
                     }
                 }
-                decisive = match is_decided(&router.cfg.block(id).term) {
+                decisive = match decided {
                     true => decisive.complement(),
-                    false => Edges::about(&router.questions[id.index()], about),
+                    false => Edges::about(&questions[id.index()], about),
                 };
             }
         }

@@ -55,12 +55,13 @@ pub(super) struct Values {
     /// Loads must fail where they failed before.
     exact: bool,
     defs: Vec<Def>,
-    /// Open addressing; 0 is free.
+    /// Open addressing; 0 is free. Empty until it is needed, then of so many slots.
     table: Vec<Value>,
+    slots: usize,
     /// How many numbers it has.
     filled: usize,
-    /// In a large graph: the first number of a load from each offset below `near`. Places near each other
-    /// are mostly looked for one after the other.
+    /// The first number of a load from each offset below `near`. Places near each other are mostly looked
+    /// for one after the other.
     loads: Vec<Value>,
     near: u32,
     /// The graph is [`LARGE`].
@@ -108,11 +109,10 @@ const LARGE: usize = 1 << 12;
 impl Values {
     /// Nothing numbered yet; `exact` as in [`Flow::exact`].
     pub fn new(exact: bool, cfg: &Cfg) -> Self {
-        let (room, slots) = expected_values(cfg);
+        let (room, _) = expected_values(cfg);
         Self {
             exact,
             defs: Vec::with_capacity(room),
-            table: Vec::with_capacity(slots),
             exits: Vec::with_capacity(cfg.blocks.len()),
             ..Self::default()
         }
@@ -293,10 +293,10 @@ impl Values {
         self.defs.reserve(room);
         self.defs.extend([UNKNOWN; UNREAD as usize + 1]);
         self.filled = 0;
-        self.near = if self.large { near_offsets(cfg) } else { 0 };
+        self.near = near_offsets(cfg);
         self.loads.clear();
         self.table.clear();
-        self.table.resize(slots, 0);
+        self.slots = slots;
     }
 
     /// Forgets what registers hold where.
@@ -360,9 +360,10 @@ fn expected_values(cfg: &Cfg) -> (usize, usize) {
     (room, slots.next_power_of_two())
 }
 
-/// Loads from offsets below this are found without the table. Its memory is bounded by the graph's.
+/// Loads from offsets below this are found without the table. Its memory is bounded by the graph's. The
+/// headers of most packets end before 64.
 fn near_offsets(cfg: &Cfg) -> u32 {
-    2 * cfg.blocks.len() as u32
+    (2 * cfg.blocks.len() as u32).max(64)
 }
 
 /// Of a value that nothing is known about.

@@ -216,6 +216,9 @@ impl Values {
 
     /// The number of an expression in the table, a new one if need be.
     fn find(&mut self, code: u16, a: u32, b: u32, max: u32) -> Value {
+        if self.table.is_empty() {
+            self.table.resize(self.slots, 0);
+        }
         let mask = self.table.len() - 1;
         let mut slot = hash(code, a, b) as usize & mask;
         loop {
