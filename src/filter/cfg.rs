@@ -89,8 +89,7 @@ pub fn build(mut tree: CondTree, root: CondId, snaplen: u32) -> Cfg {
     blocks.extend([snaplen, 0].map(|value| Block { start: 0, len: 0, term: Term::Ret(value) }));
     let (sets, in_order) = (tree.take_sets(), !inner_jumps);
     let cfg = Cfg { blocks, insns, sets, root: ACCEPT, inner_jumps, in_order };
-    let none = Group { children: ChildRange::default(), is_and: false, jt: ACCEPT, jf: REJECT };
-    let mut builder = Builder { cfg, tree, shared, open: Stack::new(none) };
+    let mut builder = Builder { cfg, tree, shared };
     builder.cfg.root = builder.run(root);
     builder.into_order()
 }
@@ -115,14 +114,15 @@ struct Builder {
     tree: CondTree,
     /// The steps of all nodes, where nodes may share them.
     shared: Vec<Insn>,
-    /// The groups around the node at hand.
-    open: Stack<Group, 8>,
 }
 
 impl Builder {
     /// Builds a tree; returns where it starts.
     fn run(&mut self, root: CondId) -> BlockId {
         let (mut node, mut jt, mut jf) = (root, ACCEPT, REJECT);
+        // The group around the node at hand, and those around that one.
+        let mut group = Group { children: ChildRange::default(), is_and: false, jt, jf };
+        let mut around = Stack::<Group, 8>::new(group);
         loop {
             let entry = match self.tree.get(node) {
                 Cond::Test(steps, compare) => {
@@ -145,18 +145,21 @@ impl Builder {
                     if value { jt } else { jf }
                 }
                 Cond::And(children) => {
-                    self.open.push(Group { children, is_and: true, jt, jf });
+                    around.push(std::mem::replace(
+                        &mut group,
+                        Group { children, is_and: true, jt, jf },
+                    ));
                     jt
                 }
                 Cond::Or(children) => {
-                    self.open.push(Group { children, is_and: false, jt, jf });
+                    around.push(std::mem::replace(
+                        &mut group,
+                        Group { children, is_and: false, jt, jf },
+                    ));
                     jf
                 }
             };
             (node, jt, jf) = loop {
-                let Some(group) = self.open.last_mut() else {
-                    return entry;
-                };
                 if let Some((last, others)) = self.tree.split_last(group.children) {
                     group.children = others;
                     break match group.is_and {
@@ -164,7 +167,10 @@ impl Builder {
                         false => (last, group.jt, entry),
                     };
                 }
-                self.open.pop();
+                let Some(outer) = around.pop() else {
+                    return entry;
+                };
+                group = outer;
             };
         }
     }

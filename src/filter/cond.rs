@@ -376,6 +376,7 @@ impl CondTree {
     }
 
     /// A leaf whose steps are the last of all: one made before, if it is known.
+    #[inline]
     fn shared(&mut self, node: Node) -> CondId {
         if self.nodes.len() < LARGE { self.push(node) } else { self.push_shared(node) }
     }

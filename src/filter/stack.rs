@@ -32,11 +32,11 @@ impl<T: Copy, const N: usize> Stack<T, N> {
     /// Takes the element on top.
     #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        let far = if self.len == N { self.far.pop() } else { None };
-        far.or_else(|| {
-            self.len = self.len.checked_sub(1)?;
-            self.near.get(self.len).copied()
-        })
+        if let Some(item) = self.far.pop() {
+            return Some(item);
+        }
+        self.len = self.len.checked_sub(1)?;
+        self.near.get(self.len).copied()
     }
 
     /// The element on top.

@@ -73,17 +73,14 @@ pub(super) fn term_uses(term: &Term) -> Regs {
 }
 
 /// Registers that a block reads before it writes them, and those that it writes.
+#[inline]
 pub(super) fn registers(cfg: &Cfg, id: BlockId) -> (Regs, Regs) {
-    let (mut exposed, mut written) = (0, 0);
-    match cfg.insns_of(id) {
-        [load] if is_fixed_load(load) => written = A,
-        insns => {
-            for insn in insns {
-                exposed |= uses(insn) & !written;
-                written |= defines(insn);
-            }
-        }
-    }
+    let (exposed, written) = match cfg.insns_of(id) {
+        [load] if is_fixed_load(load) => (0, A),
+        insns => insns.iter().fold((0, 0), |(exposed, written), insn| {
+            (exposed | (uses(insn) & !written), written | defines(insn))
+        }),
+    };
     (exposed | (term_uses(&cfg.block(id).term) & !written), written)
 }
 
@@ -182,7 +179,14 @@ impl Flow {
         self.info[root].incoming = 1;
         for (at, block) in cfg.blocks.iter().enumerate().skip(root) {
             if self.info[at].incoming > 0 {
-                successors(&block.term).for_each(|next| self.info[next.index()].incoming += 1);
+                match block.term {
+                    Term::Ret(_) => {}
+                    Term::Goto(to) => self.info[to.index()].incoming += 1,
+                    Term::If { jt, jf, .. } => {
+                        self.info[jt.index()].incoming += 1;
+                        self.info[jf.index()].incoming += 1;
+                    }
+                }
             }
         }
     }

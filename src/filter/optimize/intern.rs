@@ -36,7 +36,6 @@ struct Links {
 }
 
 /// Blocks found so far.
-#[derive(Default)]
 pub(super) struct Known {
     /// By block, and last for ends of the program.
     links: Vec<Links>,
@@ -49,6 +48,11 @@ const NONE: u32 = u32::MAX;
 const NEAR: usize = 4;
 
 impl Known {
+    /// For a graph of so many blocks.
+    pub fn new(blocks: usize) -> Self {
+        Self { links: Vec::with_capacity(blocks + 1), table: Vec::new() }
+    }
+
     fn reset(&mut self, blocks: usize) {
         self.links.clear();
         self.links.resize(blocks + 1, Links { first_equal: NONE, before: NONE, next: NONE });

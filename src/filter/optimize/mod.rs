@@ -136,7 +136,7 @@ impl State<'_> {
     /// Moves branches and blocks. Returns what each block asks in terms of the values as they are
     /// numbered, if that is known at the end.
     fn branches(&mut self, cfg: &mut Cfg) -> Option<Vec<Question>> {
-        let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::default());
+        let (mut thread, mut regroup) = (ThreadWork::default(), RegroupWork::new(cfg.blocks.len()));
         let mut questions = Vec::with_capacity(cfg.blocks.len());
         self.analyse(cfg);
         if self.pass(cfg, "join", gotos_pass) {
@@ -340,7 +340,7 @@ impl State<'_> {
     /// Merges what is equal. A test that this makes superfluous goes, its loads stay: libpcap
     /// keeps both.
     fn tails(&mut self, cfg: &mut Cfg, loads: Loads) {
-        let mut equal = Known::default();
+        let mut equal = Known::new(cfg.blocks.len());
         self.intern(cfg, &mut equal);
         let shared = self
             .pass(cfg, "share", |cfg, flow, values| intern::share_tests(cfg, flow, values, &equal));

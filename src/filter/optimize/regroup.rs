@@ -62,6 +62,15 @@ const FEW: usize = 16;
 const SEVERAL: Value = u32::MAX;
 
 impl RegroupWork {
+    /// For a graph of so many blocks.
+    pub fn new(blocks: usize) -> Self {
+        Self {
+            places: Vec::with_capacity(blocks),
+            chain: Vec::with_capacity(16),
+            ..Self::default()
+        }
+    }
+
     /// There are so many value numbers.
     pub fn resize(&mut self, numbers: usize) {
         self.numbers = numbers;
@@ -88,7 +97,6 @@ impl RegroupWork {
             return false;
         };
         self.chain.clear();
-        self.chain.reserve(16);
         self.chain.push(head);
         while flow.of(next).incoming == 1
             && let Some((same, after)) = exits(cfg, next, exit)

@@ -143,6 +143,7 @@ impl Values {
     }
 
     /// [`Values::number_tests`] for a block whose instructions have changed since.
+    #[inline]
     pub fn number_test(&mut self, cfg: &Cfg, id: BlockId) {
         self.state = [0; 2];
         match cfg.insns_of(id) {
