@@ -1,6 +1,6 @@
 //! Removal of instructions whose result nobody reads.
 
-use super::flow::{Flow, Regs, can_reject, defines, term_uses, uses};
+use super::flow::{A, Flow, Regs, can_reject, defines, is_fixed_load, term_uses, uses};
 use super::values::Values;
 use crate::filter::cfg::{BlockId, Cfg};
 
@@ -40,6 +40,12 @@ pub(super) struct Shaken {
 pub(super) fn shake(cfg: &mut Cfg, id: BlockId, live: Regs, exact: bool) -> Shaken {
     let block = &mut cfg.blocks[id.index()];
     let insns = &mut cfg.insns[block.start as usize..][..block.len as usize];
+    if let [load] = &*insns
+        && live & A != 0
+        && is_fixed_load(load)
+    {
+        return Shaken { live_in: live & !A, lost: 0 };
+    }
     let mut shaken = Shaken { live_in: live, lost: 0 };
     let mut kept = insns.len();
     for from in (0..insns.len()).rev() {

@@ -63,6 +63,11 @@ pub(super) fn is_fixed_load(insn: &Insn) -> bool {
     op::class(insn.code) == op::LD && op::mode(insn.code) == op::ABS
 }
 
+/// Whether an instruction loads the length of an IPv4 header.
+pub(super) fn is_msh(insn: &Insn) -> bool {
+    insn.code == op::LDX | op::MSH | op::B
+}
+
 /// Registers that the end of a block reads.
 pub(super) fn term_uses(term: &Term) -> Regs {
     match term {

@@ -2,7 +2,7 @@
 
 use super::dead::shake;
 use super::facts::Question;
-use super::flow::{Flow, is_fixed_load, term_uses};
+use super::flow::{Flow, X, is_fixed_load, is_msh, term_uses, uses};
 use super::values::{ACC, IDX, Value, Values};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{Cfg, Term, TestOp};
@@ -60,17 +60,19 @@ pub(super) fn fold_insns(
     changed
 }
 
-/// Whether every block is an end of the program, or loads from a fixed place and tests.
+/// Whether every block is an end of the program, or tests what it loads: from a fixed place, or from one behind
+/// an IPv4 header.
 pub(super) fn all_load_and_test(cfg: &Cfg, flow: &Flow) -> bool {
     flow.post.iter().all(|&id| match (cfg.insns_of(id), cfg.block(id).term) {
         ([], Term::Ret(_)) => true,
         ([load], Term::If { .. }) => is_fixed_load(load),
+        ([length, load], Term::If { .. }) => is_msh(length) && uses(load) == X,
         _ => false,
     })
 }
 
-/// [`fold_insns`] for such a program, all of whose values are `tested`: drops the loads of what the accumulator
-/// holds.
+/// [`fold_insns`] for such a program, whose blocks test the values `tested`: drops loads of what registers hold.
+/// Where the accumulator holds a value behind a header, the index register still has that header's length.
 pub(super) fn drop_repeated_loads(
     cfg: &mut Cfg,
     flow: &Flow,
@@ -80,13 +82,19 @@ pub(super) fn drop_repeated_loads(
     values.begin(cfg, flow, true);
     for &id in flow.post.iter().rev() {
         let block = &mut cfg.blocks[id.index()];
-        if let Term::If { jt, jf, .. } = block.term {
-            let value = tested[id.index()].value;
-            if values.at_entry(id, ACC) == value {
-                block.len = 0;
-            }
-            values.leave_with(id, value, [jt, jf]);
+        let Term::If { jt, jf, .. } = block.term else { continue };
+        let value = tested[id.index()].value;
+        let (held, mut index) = (values.at_entry(id, ACC), values.at_entry(id, IDX));
+        if held == value {
+            block.len = 0;
+        } else if block.len == 2 {
+            let length = values.of_insn(&cfg.insns[block.start as usize]);
+            let repeated = u32::from(length == index);
+            block.start += repeated;
+            block.len -= repeated;
+            index = length;
         }
+        values.leave_with(id, [value, index], [jt, jf]);
     }
 }
 

@@ -287,6 +287,7 @@ impl State<'_> {
     /// Shortens the blocks.
     fn instructions(&mut self, cfg: &mut Cfg, mut tested: Option<Vec<Question>>) {
         if self.plain
+            && !self.flow.exact
             && let Some(tested) = &tested
             && fold::all_load_and_test(cfg, &self.flow)
         {

@@ -1,7 +1,7 @@
 //! Better instructions for a few short sequences.
 
 use super::bounds::index_bound;
-use super::flow::{A, Flow, X, defines, term_uses, uses};
+use super::flow::{A, Flow, X, defines, is_msh, term_uses, uses};
 use super::values::Values;
 use crate::bpf::code::{ADD_K, ADD_X, AND_K, JEQ_K, JEQ_X, JSET_K, SUB_K, SUB_X, TAX, TXA};
 use crate::bpf::{Insn, op};
@@ -161,8 +161,4 @@ impl OffsetMerger<'_> {
         insns.copy_within(at + 1.., at - 1);
         2
     }
-}
-
-fn is_msh(insn: &Insn) -> bool {
-    insn.code == op::LDX | op::MSH | op::B
 }

@@ -222,11 +222,11 @@ impl Values {
         }
     }
 
-    /// The same for a block that has not been entered and loads nothing but the accumulator.
-    pub fn leave_with(&mut self, id: BlockId, loaded: Value, next: [BlockId; 2]) {
-        self.ends[id.index()].exit[ACC] = loaded;
+    /// The same for a block that has not been entered and leaves these values.
+    pub fn leave_with(&mut self, id: BlockId, state: [Value; 2], next: [BlockId; 2]) {
+        self.ends[id.index()].exit = state;
         for to in next {
-            meet(&mut self.ends[to.index()].entry[ACC..=ACC], &[loaded]);
+            meet(&mut self.ends[to.index()].entry, &state);
         }
     }
 
