@@ -224,9 +224,9 @@ impl Values {
 
     /// The same for a block that has not been entered and leaves these values.
     pub fn leave_with(&mut self, id: BlockId, state: [Value; 2], next: [BlockId; 2]) {
-        self.ends[id.index()].exit = state;
+        self.exits[id.index()] = state;
         for to in next {
-            meet(&mut self.ends[to.index()].entry, &state);
+            meet(&mut self.entries[to.index()], &state);
         }
     }
 
