@@ -43,7 +43,6 @@ use super::ast::{Ast, Expr, ExprId, Primitive, Span, Term};
 use super::cond::{CondId, CondTree};
 use super::error::{ErrorKind, FilterError};
 use super::link_layout::LinkLayout;
-use super::stack::Stack;
 use super::{Options, Resolver};
 use arith::Arithmetic;
 use dedup::Hashes;
@@ -155,17 +154,13 @@ struct Lowerer<'a> {
     has_ports: bool,
 }
 
-/// A step of the walk.
-#[derive(Clone, Copy)]
+/// What is left to do, last first.
 enum Task {
     /// Lower an expression into the group on top, negated or not.
     Visit { expr: ExprId, negated: bool },
     /// Join the group on top and add it to the one below.
     Close,
 }
-
-/// What is left to do.
-type Tasks = Stack<Task, 16>;
 
 impl Lowerer<'_> {
     fn walk(&mut self, root: ExprId) -> Result<CondId, FilterError> {
@@ -175,7 +170,7 @@ impl Lowerer<'_> {
         }
         self.items.reserve(8);
         let mut groups = Vec::with_capacity(4);
-        let mut tasks = Tasks::new(Task::Close);
+        let mut tasks = Vec::with_capacity(16);
         groups.push(Group::new(true, &self.items));
         tasks.push(Task::Visit { expr: root, negated: false });
         while let Some(task) = tasks.pop() {
@@ -205,7 +200,7 @@ impl Lowerer<'_> {
         mut expr: ExprId,
         mut negated: bool,
         groups: &mut Vec<Group>,
-        tasks: &mut Tasks,
+        tasks: &mut Vec<Task>,
     ) -> Result<(), FilterError> {
         loop {
             let (a, b, is_and) = match self.ast.expr(expr) {
