@@ -1,7 +1,7 @@
 //! A stack that allocates only when it grows high.
 
-/// A stack whose lowest `N` elements lie in place. All filters are walked with stacks; few are nested
-/// so deep that one grows higher than that.
+/// A stack whose lowest `N` elements lie in place: most trees and graphs are walked with no more, and an
+/// allocation is felt in a compilation that takes a few microseconds.
 #[derive(Debug)]
 pub(super) struct Stack<T, const N: usize> {
     near: [T; N],
