@@ -63,24 +63,34 @@ impl Rows {
         let Place { row, left } = self.places[jf.index()];
         if row != NONE
             && self.rows[row as usize][0] == jf
-            && questions[jf.index()].value == question.value
-            && let slot = self.slot(row, constant, questions)
-            && self.table[slot] == NONE
+            && let next = &questions[jf.index()]
+            && next.value == question.value
         {
-            self.put(id, slot, Place { row, left: left + 1 }, constant);
-            self.rows[row as usize][0] = id;
-            return;
+            // Most rows stay rows of one, which nobody needs to find.
+            if left == 0
+                && let Some(constant) = next.constant()
+            {
+                self.put(jf, row, constant, questions);
+            }
+            if self.put(id, row, constant, questions) {
+                self.places[id.index()] = Place { row, left: left + 1 };
+                self.rows[row as usize][0] = id;
+                return;
+            }
         }
-        let row = self.rows.len() as u32;
+        self.places[id.index()] = Place { row: self.rows.len() as u32, left: 0 };
         self.rows.push([id, jf]);
-        let slot = self.slot(row, constant, questions);
-        self.put(id, slot, Place { row, left: 0 }, constant);
     }
 
-    fn put(&mut self, id: BlockId, slot: usize, place: Place, constant: u32) {
-        self.table[slot] = id.0;
-        self.places[id.index()] = place;
-        self.keys.insert(hash(0, place.row, constant));
+    /// Puts a test into the table; false when there is one for the same constant.
+    fn put(&mut self, id: BlockId, row: u32, constant: u32, questions: &[Question]) -> bool {
+        let slot = self.slot(row, constant, questions);
+        let is_new = self.table[slot] == NONE;
+        if is_new {
+            self.table[slot] = id.0;
+            self.keys.insert(hash(0, row, constant));
+        }
+        is_new
     }
 
     /// Where the test for a constant is in the table, or belongs.
