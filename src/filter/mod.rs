@@ -9,6 +9,7 @@ pub mod cond;
 mod decision_tree;
 pub mod emit;
 pub mod error;
+mod key_set;
 mod lexer;
 pub mod link_layout;
 pub mod lower;

@@ -4,6 +4,7 @@ use super::Lowerer;
 use super::group::{Group, lowered};
 use crate::bpf::Insn;
 use crate::filter::cond::{ChildRange, Compare, Cond, CondId, CondTree};
+use crate::filter::key_set::KeySet;
 
 /// Groups up to this size are not looked through.
 const SMALL: usize = 8;
@@ -194,9 +195,13 @@ impl Lowerer<'_> {
         }
         let (hashes, tree) = (&mut self.hashes, &self.tree);
         hashes.catch_up(tree);
-        let mut order = Vec::with_capacity(terms.len());
-        order
-            .extend((0u64..).zip(&*terms).map(|(at, &term)| u64::from(hashes.at(term)) << 32 | at));
+        let all = terms.iter().map(|&term| hashes.at(term));
+        let (repeated, _) = KeySet::of_repeated(terms.len(), all.clone());
+        let mut order: Vec<u64> = (0u64..)
+            .zip(all)
+            .filter(|&(_, hash)| repeated.may_hold(hash))
+            .map(|(at, hash)| u64::from(hash) << 32 | at)
+            .collect();
         order.sort_unstable();
         let term = |entry: u64| terms[entry as u32 as usize];
         let mut repeated = Vec::new();

@@ -1,9 +1,9 @@
 //! What is known where some tests have been passed, and undone on the way back.
 
-use super::intern::KeySet;
 use super::values::{ACC, IDX, Value, Values, hash};
 use crate::bpf::op;
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
+use crate::filter::key_set::KeySet;
 
 /// What a block asks, in terms of values.
 #[derive(Clone, Copy, Default)]
@@ -154,16 +154,9 @@ fn number_few(questions: &mut [Question], blocks: &[BlockId], first: usize) -> u
 
 /// Few questions of a large graph are asked twice, and of these alone a table is made.
 fn number_many(questions: &mut [Question], blocks: &[BlockId], first: usize) -> usize {
-    let mut twice = KeySet::new(blocks.len() / 2, std::iter::empty());
-    let mut once = KeySet::new(blocks.len(), std::iter::empty());
-    let mut repeated: usize = 0;
-    for question in blocks.iter().map(|id| &questions[id.index()]).filter(|q| q.is_some()) {
-        let key = question.hash();
-        if !once.insert(key) {
-            twice.insert(key);
-            repeated += 1;
-        }
-    }
+    let asked =
+        blocks.iter().map(|id| &questions[id.index()]).filter(|question| question.is_some());
+    let (twice, repeated) = KeySet::of_repeated(blocks.len(), asked.map(Question::hash));
     let mut number = first;
     if repeated == 0 {
         return number;

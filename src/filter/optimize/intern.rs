@@ -5,6 +5,7 @@ use super::values::{ACC, Values, hash};
 use crate::bpf::{Insn, op};
 use crate::filter::cfg::{BlockId, Cfg, Term, TestOp};
 use crate::filter::cond::{Compare, SetId};
+use crate::filter::key_set::KeySet;
 
 /// Sends every edge to the first of all equal blocks ([`Known::first_equal`]). Blocks are
 /// compared successors first, so one sweep finds every equality.
@@ -165,42 +166,6 @@ pub(super) fn share_tests(cfg: &mut Cfg, flow: &Flow, values: &Values, known: &K
         redirect(&mut cfg.blocks[id.index()].term, |to| target[to.index()]);
     }
     true
-}
-
-/// Which keys there are, by a bit that few others share.
-pub(super) struct KeySet {
-    words: Vec<u64>,
-}
-
-impl KeySet {
-    /// A set of about `count` keys.
-    pub fn new(count: usize, keys: impl Iterator<Item = u32>) -> Self {
-        const BITS_PER_KEY: usize = 8;
-        let words = vec![0; (count * BITS_PER_KEY).div_ceil(64).next_power_of_two()];
-        let mut set = Self { words };
-        for key in keys {
-            set.insert(key);
-        }
-        set
-    }
-
-    /// Adds a key; false when it, or one that shares its bit, is there already.
-    pub fn insert(&mut self, key: u32) -> bool {
-        let (word, bit) = Self::place(key, self.words.len());
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        new
-    }
-
-    /// False for most keys that are not in the set.
-    pub fn may_hold(&self, key: u32) -> bool {
-        let (word, bit) = Self::place(key, self.words.len());
-        self.words[word] & bit != 0
-    }
-
-    fn place(key: u32, words: usize) -> (usize, u64) {
-        (key as usize >> 6 & (words - 1), 1 << (key & 63))
-    }
 }
 
 /// A quick look, for most filters have nothing to share: whether some block that begins with a load

@@ -29,12 +29,13 @@ mod thread;
 mod values;
 
 use super::cfg::{Block, BlockId, Cfg, Term, TestOp};
+use super::key_set::KeySet;
 use crate::bpf::{Insn, op};
 pub use dot::dot;
 use facts::Question;
 use flow::Flow;
 pub(super) use flow::{A, defines, uses};
-use intern::{KeySet, Known};
+use intern::Known;
 use peephole::Shortened;
 use regroup::RegroupWork;
 use thread::ThreadWork;

@@ -2,9 +2,9 @@
 
 use super::facts::Question;
 use super::flow::Flow;
-use super::intern::KeySet;
 use super::values::hash;
 use crate::filter::cfg::{BlockId, Cfg, Term};
+use crate::filter::key_set::KeySet;
 
 /// Rows in a graph, as it was when they were looked for: each test is asked when the one before it fails, and no
 /// constant comes twice. A program of two contradicting lists leads every term of the one into the other:
