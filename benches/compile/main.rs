@@ -12,6 +12,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use fuzz::filters;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use oracle::{CompileOptions, Oracle};
 use pcap::bpf::Insn;
 use pcap::filter::{NoNames, Options, compile};
@@ -25,6 +27,7 @@ fn main() {
         scaling::serve(shape, n.parse().expect("a number of terms"));
         return;
     }
+    stay_here();
     let wants = |part: &str| wanted.first().is_none_or(|wanted| wanted == part);
     if wants("everyday") {
         everyday(&mut reference());
@@ -43,6 +46,14 @@ fn main() {
     if wants("scaling") {
         scaling::print(wanted.get(1..).unwrap_or_default());
     }
+}
+
+/// Keeps this process, and those that it starts, on the processor that it runs on: one of several may have
+/// a busy neighbour.
+fn stay_here() {
+    let mut here = CpuSet::new();
+    let stays = sched_getcpu().and_then(|cpu| here.set(cpu));
+    stays.and_then(|()| sched_setaffinity(Pid::from_raw(0), &here)).expect("a processor");
 }
 
 fn reference() -> Oracle {

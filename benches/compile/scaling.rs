@@ -2,15 +2,13 @@
 //!
 //! Each size is compiled in processes of its own, as a program would: what large filters do to the
 //! allocator does not change what small ones cost. There are several for each size, for where its memory lies
-//! makes one process slower than another; all on one processor, for one of these may have a busy neighbour.
+//! makes one process slower than another.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::unistd::Pid;
 use pcap::bpf::Insn;
 use pcap::filter::{NoNames, compile};
 
@@ -26,7 +24,6 @@ pub const CHILD: &str = "serve";
 
 /// The table for the shapes whose names contain one of `only`.
 pub fn print(only: &[String]) {
-    stay_here();
     println!("\n## Growth\n");
     println!(
         "| shape | terms | insns | longest path | ms | times the tenth | first ms | times the tenth | peak MiB |"
@@ -46,13 +43,6 @@ pub fn print(only: &[String]) {
             tenth = this;
         }
     }
-}
-
-/// Keeps this process, and those that it starts, on the processor that it runs on.
-fn stay_here() {
-    let mut here = CpuSet::new();
-    let stays = sched_getcpu().and_then(|cpu| here.set(cpu));
-    stays.and_then(|()| sched_setaffinity(Pid::from_raw(0), &here)).expect("a processor");
 }
 
 /// One line; times in nanoseconds.
