@@ -38,8 +38,8 @@ pub fn print(only: &[String]) {
         for n in &SIZES[1..] {
             let mut this = start(*n);
             let [time, growth] = grow(&mut tenth, &mut this);
-            let [small, first] = first_times(name, *n);
-            row(name, *n, [time, first], Some([growth, first / small]), this[0].peak);
+            let [first, first_growth] = first_times(name, *n);
+            row(name, *n, [time, first], Some([growth, first_growth]), this[0].peak);
             tenth = this;
         }
     }
@@ -58,8 +58,9 @@ fn row(name: &str, n: usize, times: [f64; 2], growths: Option<[f64; 2]>, peak: f
     );
 }
 
-/// Time of the larger of two sizes, and how many times the smaller's it is: median of
-/// rounds in which either takes about as long, so that a slow moment of the machine meets both.
+/// Time of the larger of two sizes, and how many times the smaller's it is: medians of
+/// rounds in which either takes about as long, so that a slow moment of the machine meets both. Half of
+/// the rounds count: those in which the smaller one took the same time before and after.
 fn grow(small: &mut [Compiler; PROCESSES], large: &mut [Compiler; PROCESSES]) -> [f64; 2] {
     const ROUND: f64 = 2e7;
     const PAIR: f64 = 1e9;
@@ -70,29 +71,33 @@ fn grow(small: &mut [Compiler; PROCESSES], large: &mut [Compiler; PROCESSES]) ->
     }
     let runs = (ROUND / many).clamp(1.0, 100.0).floor();
     let more = (runs * (many / few).clamp(1.0, 10.0) / 2.0).ceil();
-    let rounds = (PAIR / (2.0 * runs * many)).clamp(3.0, 15.0) as usize;
-    let mut samples: [Vec<f64>; 2] = Default::default();
+    let rounds = (PAIR / (2.0 * runs * many)).clamp(6.0, 20.0) as usize;
+    let mut samples: Vec<[f64; 3]> = Vec::new();
     for round in 0..rounds {
         let (small, large) = (&mut small[round % PROCESSES], &mut large[round % PROCESSES]);
         // Half before and half after: what gets slower in between cancels out.
         let before = small.time(more as u32);
         let time = large.time(runs as u32);
         let after = small.time(more as u32);
-        samples[0].push(time);
-        samples[1].push(time / f64::midpoint(before, after));
+        let unsteady = (before - after).abs() / before;
+        samples.push([unsteady, time, time / f64::midpoint(before, after)]);
     }
-    samples.map(|mut list| median(&mut list))
+    samples.sort_by(|a, b| a[0].total_cmp(&b[0]));
+    samples.truncate(rounds.div_ceil(2));
+    [1, 2]
+        .map(|column| median(&mut samples.iter().map(|sample| sample[column]).collect::<Vec<_>>()))
 }
 
-/// Times of the first compilations of processes: of a tenth of `n` terms, and of `n`.
+/// Time of the first compilation of a process of `n` terms, and how many times the one of a tenth of them it
+/// is: medians.
 fn first_times(name: &str, n: usize) -> [f64; 2] {
-    const SAMPLES: usize = 7;
+    const SAMPLES: usize = 9;
     const LONG: f64 = 2e9;
     let mut samples: [Vec<f64>; 2] = Default::default();
-    while samples[1].len() < SAMPLES && samples[1].iter().sum::<f64>() < LONG {
-        for (list, n) in samples.iter_mut().zip([n / 10, n]) {
-            list.push(Compiler::start(name, n).first);
-        }
+    while samples[0].len() < SAMPLES && samples[0].iter().sum::<f64>() < LONG {
+        let [before, first, after] = [n / 10, n, n / 10].map(|n| Compiler::start(name, n).first);
+        samples[0].push(first);
+        samples[1].push(first / f64::midpoint(before, after));
     }
     samples.map(|mut list| median(&mut list))
 }
