@@ -60,10 +60,11 @@ pub fn may_refuse(error: &str, text: &str) -> Option<&'static str> {
         .then_some("direction without a live capture")
 }
 
-/// A filter, and libpcap's programs for it.
+/// A filter, and the programs for it: ours as it is written, and libpcap's.
 pub struct Case<'a> {
     filter: &'a filters::Filter,
     question: Question,
+    own: &'a [Insn],
     plain: &'a [Insn],
     best: &'a [Insn],
     /// The filter or a part of it in other words, compiled when first needed.
@@ -93,10 +94,11 @@ impl<'a> Case<'a> {
     pub fn new(
         filter: &'a filters::Filter,
         question: Question,
+        own: &'a [Insn],
         reference: &'a [Vec<Insn>; 2],
     ) -> Self {
         let [plain, best] = reference;
-        Self { filter, question, plain, best, others: HashMap::new() }
+        Self { filter, question, own, plain, best, others: HashMap::new() }
     }
 
     /// Compares the verdicts of our programs, not optimized and optimized, with libpcap's.
@@ -168,18 +170,29 @@ impl<'a> Case<'a> {
                 return Some("registers of link layers that arithmetic had used");
             }
         }
-        if self.question.dlt == SLIP {
-            // The direction is arithmetic, too: what it leaves in a register is where the headers of a
-            // tunnel are that was not entered.
-            let has = |words: &[&str]| words.iter().any(|word| self.question.text.contains(word));
-            if has(&["inbound", "outbound"]) && has(&["geneve", "vxlan"]) {
-                return Some("registers of tunnels that a direction had used");
-            }
+        if self.tunnel_follows_arithmetic() {
+            return Some("registers of tunnels that arithmetic had used");
         }
         if !self.filter.alone.is_empty() && self.says_by_terms(packet, own, oracle, rng) {
             return Some("terms that mean something else in their place");
         }
+        if !self.filter.alone.is_empty() && own != 0 && packet.decides(self.own, rng) {
+            return Some("terms that mean something else in their place, and bytes that decide");
+        }
         None
+    }
+
+    /// Whether arithmetic comes before a tunnel: what it leaves in a register is where libpcap looks for the headers
+    /// of a tunnel that was not entered. On SLIP a direction is arithmetic, too.
+    fn tunnel_follows_arithmetic(&self) -> bool {
+        const SLIP: i32 = 8;
+        let text = &*self.question.text;
+        let tunnel = ["geneve", "vxlan"].iter().filter_map(|word| text.rfind(word)).max();
+        let mut arithmetic = text.find(['<', '>', '=']).into_iter().collect::<Vec<_>>();
+        if self.question.dlt == SLIP {
+            arithmetic.extend(["inbound", "outbound"].iter().filter_map(|word| text.find(word)));
+        }
+        arithmetic.into_iter().min().is_some_and(|at| tunnel.is_some_and(|tunnel| at < tunnel))
     }
 
     /// Whether libpcap has our verdict when asked about some terms separately. A packet that ends
@@ -258,8 +271,6 @@ impl<'a> Case<'a> {
 fn registers_first(text: &str) -> String {
     format!("(greater 0 or host 10.0.0.1) and ({text})")
 }
-
-const SLIP: i32 = 8;
 
 /// Whether link-layer headers have a variable length, which registers hold.
 fn has_lasting_registers(dlt: i32) -> bool {
