@@ -15,7 +15,7 @@ pub(super) fn intern_blocks(cfg: &mut Cfg, flow: &Flow, known: &mut Known) -> bo
     for &id in &flow.post {
         let term = &mut cfg.blocks[id.index()].term;
         redirect(term, |to| known.first_equal(to));
-        if let Some(other) = known.find_or_add(cfg, id) {
+        if let Some(other) = known.find_or_add(cfg, flow, id) {
             known.links[id.index()].first_equal = other.0;
             changed = true;
         }
@@ -42,8 +42,6 @@ pub(super) struct Known {
     links: Vec<Links>,
     /// All others by hash; empty while there are none. Open addressing.
     table: Vec<u32>,
-    /// How many blocks it has.
-    filled: usize,
 }
 
 const NONE: u32 = u32::MAX;
@@ -53,14 +51,13 @@ const NEAR: usize = 4;
 impl Known {
     /// For a graph of so many blocks.
     pub fn new(blocks: usize) -> Self {
-        Self { links: Vec::with_capacity(blocks + 1), table: Vec::new(), filled: 0 }
+        Self { links: Vec::with_capacity(blocks + 1), table: Vec::new() }
     }
 
     fn reset(&mut self, blocks: usize) {
         self.links.clear();
         self.links.resize(blocks + 1, Links { first_equal: NONE, before: NONE, next: NONE });
-        self.table.fill(NONE);
-        self.filled = 0;
+        self.table.clear();
     }
 
     /// The first of all blocks that equal a block.
@@ -72,7 +69,7 @@ impl Known {
     }
 
     /// The block known that equals a block; without one, that block is known from now on.
-    fn find_or_add(&mut self, cfg: &Cfg, id: BlockId) -> Option<BlockId> {
+    fn find_or_add(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
         let latest = successors(&cfg.block(id).term).map(BlockId::index).min();
         let latest = latest.unwrap_or(self.links.len() - 1);
         let mut link = &mut self.links[latest].before;
@@ -87,12 +84,12 @@ impl Known {
             }
             link = &mut self.links[other.index()].next;
         }
-        self.find_in_table(cfg, id)
+        self.find_in_table(cfg, flow, id)
     }
 
-    fn find_in_table(&mut self, cfg: &Cfg, id: BlockId) -> Option<BlockId> {
-        if 2 * self.filled >= self.table.len() {
-            self.grow(cfg);
+    fn find_in_table(&mut self, cfg: &Cfg, flow: &Flow, id: BlockId) -> Option<BlockId> {
+        if self.table.is_empty() {
+            self.table.resize((flow.post.len() * 2).next_power_of_two(), NONE);
         }
         let mask = self.table.len() - 1;
         let mut slot = hash_block(cfg, id) as usize & mask;
@@ -104,22 +101,7 @@ impl Known {
             slot = (slot + 1) & mask;
         }
         self.table[slot] = id.0;
-        self.filled += 1;
         None
-    }
-
-    /// Makes room in the table.
-    #[cold]
-    fn grow(&mut self, cfg: &Cfg) {
-        let size = (4 * self.table.len()).max(64);
-        let old = std::mem::replace(&mut self.table, vec![NONE; size]);
-        for id in old.into_iter().filter(|&id| id != NONE) {
-            let mut slot = hash_block(cfg, BlockId(id)) as usize & (size - 1);
-            while self.table[slot] != NONE {
-                slot = (slot + 1) & (size - 1);
-            }
-            self.table[slot] = id;
-        }
     }
 }
 
