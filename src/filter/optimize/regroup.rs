@@ -44,6 +44,8 @@ pub(super) struct RegroupWork {
     /// Group of each value in the stretch at hand; made when needed.
     group_of: Vec<u32>,
     contents: Vec<(u32, Contents)>,
+    /// Where each group goes in the stretch at hand.
+    starts: Vec<u32>,
 }
 
 /// What is known of a block.
@@ -168,18 +170,25 @@ impl RegroupWork {
             highest = highest.max(*group);
         }
         self.contents.clear();
+        self.starts.clear();
         if !in_order {
+            self.starts.resize(groups as usize + 1, 0);
             for id in places {
                 let group = self.group_of[tested(id) as usize];
                 self.contents.push((group, Contents::take(cfg, flow, questions, *id)));
+                self.starts[group as usize + 1] += 1;
+            }
+            for group in 0..groups as usize {
+                self.starts[group + 1] += self.starts[group];
             }
         }
         for id in places {
             self.group_of[tested(id) as usize] = NO_GROUP;
         }
-        self.contents.sort_by_key(|&(group, _)| group);
-        for (&id, (_, contents)) in places.iter().zip(&self.contents) {
-            contents.put(cfg, flow, questions, id);
+        for (group, contents) in &self.contents {
+            let place = &mut self.starts[*group as usize];
+            contents.put(cfg, flow, questions, places[*place as usize]);
+            *place += 1;
         }
         !in_order
     }
