@@ -142,7 +142,7 @@ fn compare(
         }
     };
     let guides = [&reference[0], &reference[1], &own[0], &own[1]];
-    let mut case = Case::new(filter, question, &own[0], &reference);
+    let mut case = Case::new(filter, question, &own, &reference);
     run_packets(&mut case, [&plain, &best], guides, dlt, rng, oracle, tally)
 }
 

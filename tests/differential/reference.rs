@@ -154,6 +154,11 @@ fn compile(question: &Question, oracle: &mut Oracle) -> Answer {
     }
 }
 
+/// Whether a link-layer type is one of ARCnet's.
+pub fn is_arcnet(dlt: i32) -> bool {
+    matches!(dlt, ARCNET | ARCNET_LINUX)
+}
+
 /// Makes a program's tests for ARCnet's protocols of RFC 1051 fail always: since 1.11 there are
 /// none.
 fn forget_rfc1051(program: &mut [Insn], type_at: u32) {

@@ -60,11 +60,11 @@ pub fn may_refuse(error: &str, text: &str) -> Option<&'static str> {
         .then_some("direction without a live capture")
 }
 
-/// A filter, and the programs for it: ours as it is written, and libpcap's.
+/// A filter, and the programs for it, not optimized and optimized: ours and libpcap's.
 pub struct Case<'a> {
     filter: &'a filters::Filter,
     question: Question,
-    own: &'a [Insn],
+    own: &'a [Vec<Insn>; 2],
     plain: &'a [Insn],
     best: &'a [Insn],
     /// The filter or a part of it in other words, compiled when first needed.
@@ -94,7 +94,7 @@ impl<'a> Case<'a> {
     pub fn new(
         filter: &'a filters::Filter,
         question: Question,
-        own: &'a [Insn],
+        own: &'a [Vec<Insn>; 2],
         reference: &'a [Vec<Insn>; 2],
     ) -> Self {
         let [plain, best] = reference;
@@ -170,13 +170,20 @@ impl<'a> Case<'a> {
                 return Some("registers of link layers that arithmetic had used");
             }
         }
+        if reference::is_arcnet(self.question.dlt)
+            && [0, 1].map(|i| end(&self.own[i], packet)) == [plain, End::Missing]
+        {
+            // On other link-layer types libpcap's optimizer moves such tests, too: here a second protocol
+            // number, which is gone since, stands in its way.
+            return Some("rejected by the optimized program only, on ARCnet");
+        }
         if self.tunnel_follows_arithmetic() {
             return Some("registers of tunnels that arithmetic had used");
         }
         if !self.filter.alone.is_empty() && self.says_by_terms(packet, own, oracle, rng) {
             return Some("terms that mean something else in their place");
         }
-        if !self.filter.alone.is_empty() && own != 0 && packet.decides(self.own, rng) {
+        if !self.filter.alone.is_empty() && own != 0 && packet.decides(&self.own[0], rng) {
             return Some("terms that mean something else in their place, and bytes that decide");
         }
         None
