@@ -184,14 +184,7 @@ impl Flow {
         self.info[root].incoming = 1;
         for (at, block) in cfg.blocks.iter().enumerate().skip(root) {
             if self.info[at].incoming > 0 {
-                match block.term {
-                    Term::Ret(_) => {}
-                    Term::Goto(to) => self.info[to.index()].incoming += 1,
-                    Term::If { jt, jf, .. } => {
-                        self.info[jt.index()].incoming += 1;
-                        self.info[jf.index()].incoming += 1;
-                    }
-                }
+                successors(&block.term).for_each(|next| self.info[next.index()].incoming += 1);
             }
         }
     }
